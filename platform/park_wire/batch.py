@@ -27,8 +27,10 @@ GENESIS: Final = bytes(HASH_BYTES)
 MOST_READINGS: Final = 50_000
 MOST_EVENTS: Final = 5_000
 MOST_EVENT_BYTES: Final = 4_096
+_MOST_EVENT_DEPTH: Final = 8
 # index 4 + time 8 + value 8 + quality 1 + mark 1, and room for the map around them
 _MOST_COLUMN_BYTES: Final = MOST_READINGS * 22 + 256
+_COLUMN_FORMATS: Final = {"index": "I", "time": "q", "value": "d", "quality": "B", "mark": "B"}
 _COMPRESS_FROM: Final = 512
 _SEALED: Final = struct.Struct("<qq")
 _LENGTH: Final = struct.Struct("<I")
@@ -151,7 +153,16 @@ class Tombstone:
 
 
 def seal(columns: Columns, events: Sequence[Event], *, config_version: bytes, until: int, sealed_at: int) -> Sealed:
-    """Encode, hash and, where it pays, compress the content of a batch. Times in µs UTC."""
+    """Encode, hash and, where it pays, compress the content of a batch. Times in µs UTC.
+
+    Raises WireError for what `open_sealed` would refuse: a batch that is poison must not reach the outbox.
+    """
+    if len(config_version) != HASH_BYTES:
+        raise WireError(f"config_version has {len(config_version)} bytes; it is a sha256 of {HASH_BYTES}")
+    if len(events) > MOST_EVENTS:
+        raise WireError(f"{len(events)} events in one batch; at most {MOST_EVENTS}")
+    for event in events:
+        _check_event(event)
     fields: dict[str, cbor.Ints | cbor.Floats] = {
         "index": columns.index,
         "time": columns.time,
@@ -160,6 +171,9 @@ def seal(columns: Columns, events: Sequence[Event], *, config_version: bytes, un
     }
     if columns.mark is not None:
         fields["mark"] = columns.mark
+    for name, column in fields.items():
+        if column.format != _COLUMN_FORMATS[name]:
+            raise WireError(f"column {name} has format {column.format!r}; it takes {_COLUMN_FORMATS[name]!r}")
     lengths = {len(column) for column in fields.values()}
     if len(lengths) != 1 or lengths.pop() > MOST_READINGS:
         raise WireError(f"columns of a batch have one length of at most {MOST_READINGS}")
@@ -206,6 +220,8 @@ def open_sealed(sealed: Sealed) -> Content:
     present = (columns.time, columns.value, columns.quality, columns.mark)
     if any(column is not None and len(column) != len(columns) for column in present):
         raise WireError("columns have unequal lengths")
+    if len(columns) > MOST_READINGS:
+        raise WireError(f"{len(columns)} readings in one batch; at most {MOST_READINGS}")
     events = cbor.Fields({"events": cbor.decode(sealed.events)}, "batch").items("events", MOST_EVENTS)
     return Content(columns, tuple(_event(item) for item in events))
 
@@ -226,16 +242,21 @@ def _event(item: Any) -> Event:
         raise WireError("an event is a list of device, time, kind and body")
     fields = cbor.Fields(dict(zip(("device", "time", "kind", "body"), item, strict=True)), "event")  # pyright: ignore[reportUnknownArgumentType]
     event = Event(fields.text("device"), fields.integer("time"), fields.text("kind"), fields.mapping("body"))
+    _check_event(event)
+    return event
+
+
+def _check_event(event: Event) -> None:
     if not is_id(event.device) or not is_id(event.kind):
         raise WireError(f"event: device {event.device!r} or kind {event.kind!r} is not a name")
     if not _is_plain(event.body) or len(cbor.encode(event.body)) > MOST_EVENT_BYTES:
         raise WireError(
-            f"event: body is not a plain map (texts, finite numbers, lists) of at most {MOST_EVENT_BYTES} bytes"
+            "event: body is not a plain map (texts, finite numbers, lists, maps; no NUL) "
+            f"of at most {MOST_EVENT_BYTES} bytes and {_MOST_EVENT_DEPTH} levels"
         )
-    return event
 
 
-def _is_plain(value: Any) -> bool:
+def _is_plain(value: Any, levels: int = _MOST_EVENT_DEPTH) -> bool:
     """Whether a value survives a way through JSON and PostgreSQL's jsonb, which knows no NaN and no NUL."""
     match value:
         case None | bool() | int():
@@ -244,10 +265,11 @@ def _is_plain(value: Any) -> bool:
             return math.isfinite(value)
         case str():
             return "\0" not in value
-        case list():
-            return all(_is_plain(item) for item in value)  # pyright: ignore[reportUnknownVariableType]
-        case dict():
-            return all(isinstance(key, str) and _is_plain(key) and _is_plain(item) for key, item in value.items())  # pyright: ignore[reportUnknownVariableType]
+        case list() if levels:
+            return all(_is_plain(item, levels - 1) for item in value)  # pyright: ignore[reportUnknownVariableType]
+        case dict() if levels:
+            items = value.items()  # pyright: ignore[reportUnknownVariableType]
+            return all(isinstance(key, str) and _is_plain(key) and _is_plain(item, levels - 1) for key, item in items)  # pyright: ignore[reportUnknownVariableType]
         case _:
             return False
 

@@ -1,9 +1,13 @@
 """CBOR as Parkhub lets it in: no duplicate keys, trailing bytes or indefinite lengths, no tag but RFC 8746 columns.
 
+Map keys are texts or byte strings: other keys can be chosen so that their hashes collide.
+
 cbor2 by itself accepts all of these, and compiles tag 35 as a regular expression.
 """
 
 import io
+import math
+import reprlib
 import sys
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias
 
@@ -55,18 +59,17 @@ def _column(tag: cbor2.CBORTag, _immutable: bool) -> Ints | Floats:
 
 
 def encode(value: object) -> bytes:
-    """CBOR of `value`; memoryviews become typed arrays, map order is kept."""
-    return cbor2.dumps(value, default=_encode_column)
-
-
-def _encode_column(encoder: cbor2.CBOREncoder, value: Any) -> None:
-    if not isinstance(value, memoryview):
-        raise WireError(f"{type(value).__name__} does not travel on the wire")
-    encoder.encode(as_tag(value))  # pyright: ignore[reportUnknownArgumentType]
+    """CBOR of `value`; memoryviews become typed arrays, map order is kept. Raises WireError for what has no CBOR."""
+    try:
+        return cbor2.dumps(value, encoders=_ENCODERS)
+    except (cbor2.CBORError, ValueError, OverflowError, RecursionError) as error:
+        raise WireError(f"this does not travel on the wire: {error}") from error
 
 
 def as_tag(column: Ints | Floats) -> cbor2.CBORTag:
-    """An RFC 8746 typed array; left alone, cbor2 would encode the elements one by one."""
+    """A column as an RFC 8746 typed array."""
+    if column.format not in _TAG_OF_FORMAT:
+        raise WireError(f"a column of format {column.format!r} does not travel; use one of {', '.join(_TAG_OF_FORMAT)}")
     return cbor2.CBORTag(_TAG_OF_FORMAT[column.format], column.tobytes())
 
 
@@ -81,6 +84,7 @@ def decode(payload: bytes) -> Any:
             max_depth=16,
             allow_indefinite=False,
             allow_duplicate_keys=False,
+            strict_hashable_types=True,
         ).decode()
     except WireError:
         raise
@@ -89,6 +93,19 @@ def decode(payload: bytes) -> Any:
     if source.tell() != len(payload):
         raise WireError(f"{len(payload) - source.tell()} bytes follow the end of the CBOR value")
     return value
+
+
+def _encode_column(encoder: cbor2.CBOREncoder, column: Any) -> None:
+    encoder.encode(as_tag(column))
+
+
+# Left alone, cbor2 would encode the elements one by one, and never ask its `default`.
+_ENCODERS: Final = {memoryview: _encode_column}
+
+
+def _brief(value: Any) -> str:
+    """What was found, for an error text: a hostile value may be a megabyte long."""
+    return reprlib.repr(value)[:100]
 
 
 class Fields:
@@ -114,14 +131,14 @@ class Fields:
         """An integer within [low, high]."""
         value = self._get(name)
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise WireError(f"{self._message}: {name} is {value!r}, not an integer from {low} to {high}")
+            raise WireError(f"{self._message}: {name} is {_brief(value)}, not an integer from {low} to {high}")
         return value
 
     def flag(self, name: str) -> bool:
         """A boolean."""
         value = self._get(name)
         if not isinstance(value, bool):
-            raise WireError(f"{self._message}: {name} is {value!r}, not true or false")
+            raise WireError(f"{self._message}: {name} is {_brief(value)}, not true or false")
         return value
 
     def raw(self, name: str, length: int | None = None) -> bytes:
@@ -133,17 +150,17 @@ class Fields:
         return value
 
     def text(self, name: str, most: int = 256) -> str:
-        """A text of at most `most` characters."""
+        """A text of at most `most` characters, without NUL: PostgreSQL keeps none."""
         value = self._get(name)
-        if not isinstance(value, str) or len(value) > most:
-            raise WireError(f"{self._message}: {name} is not a text of at most {most} characters")
+        if not isinstance(value, str) or len(value) > most or "\0" in value:
+            raise WireError(f"{self._message}: {name} is not a text of at most {most} characters without NUL")
         return value
 
     def number(self, name: str) -> float:
-        """A float; integers count."""
+        """A finite float; integers count."""
         value = self._get(name)
-        if not isinstance(value, int | float) or isinstance(value, bool):
-            raise WireError(f"{self._message}: {name} is {value!r}, not a number")
+        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+            raise WireError(f"{self._message}: {name} is {_brief(value)}, not a finite number")
         return float(value)
 
     def ints(self, name: str, letter: Literal["B", "I", "i", "q"]) -> Ints:

@@ -32,8 +32,9 @@ def _run(entry: EntryPoint, args: list[str]) -> int:
     try:
         command = entry.load()
     except ModuleNotFoundError as error:
-        extra = _EXTRAS[entry.module.split(".")[0]]
-        if error.name is not None and error.name.split(".")[0] in _EXTRAS:
+        extra = _EXTRAS.get(entry.module.split(".")[0])
+        # A missing module of our own, or of a stranger's command, is no missing extra.
+        if extra is None or error.name is None or error.name.split(".")[0] in _EXTRAS:
             raise
         return _say(f"park {entry.name} needs {error.name}: pip install 'parkhub[{extra}]'")
     result = command(args=args, prog_name=f"park {entry.name}")

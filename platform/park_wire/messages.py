@@ -10,7 +10,7 @@ from typing import Any, Final
 from park_wire import cbor
 from park_wire.batch import EPOCH_BYTES, HASH_BYTES, RUN_BYTES, Lane, check_version
 from park_wire.errors import WireError
-from park_wire.topics import VERSION, is_id
+from park_wire.topics import ID_RULE, VERSION, is_id
 
 MOST_POINTS: Final = 100_000
 
@@ -96,7 +96,8 @@ class Birth:
 
     @classmethod
     def of(cls, points: tuple[BirthPoint, ...]) -> "Birth":
-        """The birth of these points; the version is the sha256 of the content."""
+        """The birth of these points; the version is the sha256 of the content. Raises WireError as `decode` does."""
+        _check_points(points)
         return cls(hashlib.sha256(_encode_points(points)).digest(), points)
 
     def encode(self) -> bytes:
@@ -113,10 +114,7 @@ class Birth:
             raise WireError("birth: config_version is not the sha256 of its points")
         items = cbor.Fields({"points": cbor.decode(raw)}, "birth").items("points", MOST_POINTS)
         points = tuple(_birth_point(item) for item in items)
-        if len({point.index for point in points}) != len(points):
-            raise WireError("birth: two points share one index")
-        if len({(point.device, point.name) for point in points}) != len(points):
-            raise WireError("birth: two points share one device and name")
+        _check_points(points)
         return cls(version, points)
 
 
@@ -295,7 +293,7 @@ def _encode_points(points: tuple[BirthPoint, ...]) -> bytes:
 
 def _birth_point(items: Any) -> BirthPoint:
     fields = _record(items, _POINT_FIELDS, "birth.points")
-    point = BirthPoint(
+    return BirthPoint(
         index=fields.integer("index", 0, 2**32 - 1),
         device=fields.text("device"),
         name=fields.text("name"),
@@ -305,7 +303,16 @@ def _birth_point(items: Any) -> BirthPoint:
         high=fields.number("high"),
         period_ms=fields.integer("period_ms", 1, 86_400_000),
     )
-    for what, text in (("device", point.device), ("point", point.name)):
-        if not is_id(text):
-            raise WireError(f"birth: {what} {text!r} is not a name")
-    return point
+
+
+def _check_points(points: tuple[BirthPoint, ...]) -> None:
+    if len(points) > MOST_POINTS:
+        raise WireError(f"birth: {len(points)} points; at most {MOST_POINTS}")
+    for point in points:
+        for what, text in (("device", point.device), ("point", point.name)):
+            if not is_id(text):
+                raise WireError(f"birth: {what} {text!r} is not a name; use {ID_RULE}")
+    if len({point.index for point in points}) != len(points):
+        raise WireError("birth: two points share one index")
+    if len({(point.device, point.name) for point in points}) != len(points):
+        raise WireError("birth: two points share one device and name")

@@ -67,6 +67,9 @@ LATE: Final = 1 << 12
 ESTIMATED: Final = 1 << 13
 
 
+_NAMES: Final = {quality.value: quality.name.lower() for quality in Quality}
+
+
 def is_bad(code: int) -> bool:
     """Whether a wire or database quality has severity bad. Severity 11 is reserved by OPC UA and counts as bad."""
     return bool(code & BAD_SEVERITY)
@@ -80,7 +83,5 @@ def is_good(code: int) -> bool:
 def name(code: int) -> str:
     """The code's name in lower case; an unknown reason is named by its severity and number."""
     wire = code & 0xFF
-    if wire in Quality:
-        return Quality(wire).name.lower()
     severity = "bad" if is_bad(wire) else "uncertain" if wire & UNCERTAIN_SEVERITY else "good"
-    return f"{severity}_{wire & 0x3F}"
+    return _NAMES.get(wire, f"{severity}_{wire & 0x3F}")

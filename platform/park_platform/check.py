@@ -1,0 +1,250 @@
+"""`park up --check`: walks the path from a register to an alarm on a running park and says where it is broken.
+
+Hops are proved in the order of the path, each by its own evidence and within its own time; the first that fails ends
+the walk, because everything behind it would fail too.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from http.cookiejar import CookieJar
+from pathlib import Path
+from typing import Any, Final
+from urllib.error import URLError
+from urllib.request import HTTPCookieProcessor, OpenerDirector, Request, build_opener
+
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import ClientConnection
+from websockets.sync.client import connect as connect_websocket
+
+from park_platform.storage.connect import connect
+from park_platform.storage.proof import Proof, read_proof
+from park_platform.up import Park
+from park_wire import cbor
+from park_wire.errors import ParkError
+
+WITHIN_S: Final = 20.0
+ALARM_WITHIN_S: Final = 60.0
+FAULT: Final = ("over-pressure", "tank-2")
+RULE: Final = "vessel-pressure-hh"
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One hop of the path: whether it works, how much went through it, how long it took."""
+
+    name: str
+    ok: bool
+    note: str
+    count: int | None = None
+    latency_ms: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """Evidence that a hop works."""
+
+    note: str
+    count: int | None = None
+    latency_ms: float | None = None
+
+
+Probe = Callable[[], _Seen | None]
+
+
+def run_check(park: Park, tokens: Mapping[str, str]) -> list[Hop]:
+    """Walk the path of a park that was just started; `tokens` are sign-in tokens by role."""
+    walk = _Walk(park, tokens)
+    hops: list[Hop] = []
+    for name, probe, within_s, remedy in walk.path():
+        hop = _prove(park, name, probe, within_s, remedy)
+        hops.append(hop)
+        if not hop.ok:
+            break
+    walk.close()
+    return hops
+
+
+def _prove(park: Park, name: str, probe: Probe, within_s: float, remedy: str) -> Hop:
+    deadline = time.monotonic() + within_s
+    reason = "no sign of it"
+    while time.monotonic() < deadline and not park.supervisor.stopping:
+        park.poll()
+        try:
+            seen = probe()
+        except (ParkError, OSError, URLError, WebSocketException, ValueError, TimeoutError) as error:
+            reason = str(error) or type(error).__name__
+        else:
+            if seen is not None:
+                return Hop(name, ok=True, note=seen.note, count=seen.count, latency_ms=seen.latency_ms)
+        time.sleep(0.1)
+    return Hop(name, ok=False, note=f"{reason} within {within_s:.0f} s; {remedy}")
+
+
+class _Walk:
+    """The probes, and what they keep for each other."""
+
+    def __init__(self, park: Park, tokens: Mapping[str, str]) -> None:
+        self._park = park
+        self._tokens = tokens
+        self._opener: OpenerDirector = build_opener()
+        self._cookies = CookieJar()
+        self._socket: ClientConnection | None = None
+        self._fault_at: float | None = None
+        self._live_alarm_ms: float | None = None
+        self._alarm: Mapping[str, Any] | None = None
+
+    def path(self) -> list[tuple[str, Probe, float, str]]:
+        """Name, probe, time and what to look at, in the order of the path."""
+        log = self._park.folder / "log"
+        return [
+            ("field", self._field, WITHIN_S, f"see {log / 'sim.log'}"),
+            ("gateway", self._gateway, WITHIN_S, f"see {log} for the gateway's log"),
+            ("broker", self._broker, WITHIN_S, f"see {log / 'broker.log'}"),
+            ("intake", self._intake, WITHIN_S, f"see {log / 'ingest.log'}"),
+            ("database", self._database, WITHIN_S, f"see {log / 'postgres.log'}"),
+            ("operate", self._operate, WITHIN_S, f"see {log / 'operate.log'}"),
+            ("api", self._api, WITHIN_S, f"see {log / 'serve.log'}"),
+            ("live stream", self._live, WITHIN_S, f"see {log / 'serve.log'}"),
+            ("alarm", self._alarm_committed, ALARM_WITHIN_S, f"see {log / 'ingest.log'}"),
+            ("alarm in api", self._alarm_in_api, WITHIN_S, f"see {log / 'serve.log'}"),
+            ("alarm live", self._alarm_live, WITHIN_S, f"see {log / 'serve.log'}"),
+        ]
+
+    def close(self) -> None:
+        """Leave the live stream."""
+        if self._socket is not None:
+            self._socket.close()
+
+    # the way of a reading -------------------------------------------------------------------------------------------
+
+    def _field(self) -> _Seen | None:
+        served = _count_lines(self._park.folder / "sim", "journal-*.jsonl", b'["served"')
+        return _Seen("samples served by simulated devices", served) if served else None
+
+    def _gateway(self) -> _Seen | None:
+        accepted = _count_lines(self._park.folder, self._park.trace_file.name, b"{") or _count_lines(
+            self._park.folder, self._park.trace_file.name, b"["
+        )
+        return _Seen("blocks kept in the outbox", accepted) if accepted else None
+
+    def _broker(self) -> _Seen | None:
+        began = time.monotonic()
+        if not self._park.broker_answers():
+            return None
+        return _Seen("lets its users in", latency_ms=(time.monotonic() - began) * 1_000)
+
+    def _proof(self) -> Proof:
+        with connect(self._park.database_url("owner"), "park up --check") as connection:
+            return read_proof(connection, RULE, FAULT[1])
+
+    def _intake(self) -> _Seen | None:
+        proof = self._proof()
+        return _Seen("batches committed in order", proof.batches) if proof.owned and proof.batches else None
+
+    def _database(self) -> _Seen | None:
+        proof = self._proof()
+        if not proof.readings or proof.age_ms is None:
+            return None
+        return _Seen("readings stored; age of the newest", proof.readings, proof.age_ms)
+
+    def _operate(self) -> _Seen | None:
+        proof = self._proof()
+        return _Seen("partitions ahead, its watch beats", proof.partitions_ahead) if proof.operate_beats else None
+
+    def _api(self) -> _Seen | None:
+        self._sign_in()
+        began = time.monotonic()
+        points = self._get("/api/v1/latest?limit=1000")["items"]
+        took_ms = (time.monotonic() - began) * 1_000
+        known = [point for point in points if point.get("time") is not None]
+        return _Seen("points with a value at /api/v1/latest", len(known), took_ms) if known else None
+
+    def _live(self) -> _Seen | None:
+        values = 0
+        began = time.monotonic()
+        while values == 0 and time.monotonic() - began < WITHIN_S / 4:
+            message = self._receive(1.0)
+            if message is not None and message["kind"] == "values":
+                values = len(message["point"])
+        return _Seen("changed values in one message", values) if values else None
+
+    # the way of an alarm --------------------------------------------------------------------------------------------
+
+    def _alarm_committed(self) -> _Seen | None:
+        if self._fault_at is None:
+            self._drive_fault()
+        message = self._receive(0.1)
+        if message is not None and message["kind"] == "alarms":
+            self._note_live(message)
+        proof = self._proof()
+        if proof.alarm_at is None or proof.alarm_recorded_at is None:
+            return None
+        took_ms = (proof.alarm_recorded_at - proof.alarm_at) / 1_000
+        return _Seen(f"{RULE} of {FAULT[1]}: from its instant to the commit", proof.transitions, took_ms)
+
+    def _alarm_in_api(self) -> _Seen | None:
+        began = time.monotonic()
+        alarms = self._get("/api/v1/alarms?limit=100")["items"]
+        took_ms = (time.monotonic() - began) * 1_000
+        found = [alarm for alarm in alarms if alarm["rule"]["key"] == RULE and alarm["closed_at"] is None]
+        return _Seen("open alarms at /api/v1/alarms", len(found), took_ms) if found else None
+
+    def _alarm_live(self) -> _Seen | None:
+        if self._live_alarm_ms is None:
+            message = self._receive(1.0)
+            if message is not None and message["kind"] == "alarms":
+                self._note_live(message)
+        if self._live_alarm_ms is None:
+            return None
+        return _Seen("from its instant to the live stream", latency_ms=self._live_alarm_ms)
+
+    def _note_live(self, message: Mapping[str, Any]) -> None:
+        for line in message["lines"]:
+            if line["kind"] == "raised" and line["rule"] == RULE:
+                self._live_alarm_ms = (time.time_ns() // 1_000 - line["at"]) / 1_000
+
+    def _drive_fault(self) -> None:
+        argv = [sys.executable, "-m", "park_wire.command", "sim", "fault", *FAULT, "--data", str(self._park.folder)]
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+        if done.returncode != 0:
+            raise OSError(f"park sim fault {' '.join(FAULT)}: {done.stderr.strip()}")
+        self._fault_at = time.monotonic()
+
+    # doors ----------------------------------------------------------------------------------------------------------
+
+    def _sign_in(self) -> None:
+        if len(self._cookies):
+            return
+        self._opener = build_opener(HTTPCookieProcessor(self._cookies))
+        body = json.dumps({"token": self._tokens["operator"]}).encode()
+        headers = {"Content-Type": "application/json", "Origin": self._park.base_url}
+        request = Request(f"{self._park.base_url}/api/v1/session", body, headers)  # noqa: S310  # our own loopback address
+        with self._opener.open(request, timeout=5):
+            pass
+
+    def _get(self, path: str) -> Any:
+        with self._opener.open(f"{self._park.base_url}{path}", timeout=5) as answer:
+            return json.load(answer)
+
+    def _receive(self, wait_s: float) -> Mapping[str, Any] | None:
+        if self._socket is None:
+            cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in self._cookies)
+            self._socket = connect_websocket(
+                self._park.base_url.replace("http", "ws", 1) + "/api/v1/live",
+                additional_headers={"Cookie": cookies, "Origin": self._park.base_url},
+                max_size=8 << 20,
+                open_timeout=5,
+            )
+        try:
+            message = self._socket.recv(wait_s)
+        except TimeoutError:
+            return None
+        return cbor.decode(message) if isinstance(message, bytes) else None
+
+
+def _count_lines(folder: Path, pattern: str, start: bytes) -> int:
+    return sum(line.startswith(start) for file in folder.glob(pattern) for line in file.read_bytes().splitlines())

@@ -1,0 +1,1 @@
+"""The commands of the centre; one module each, found by entry point."""

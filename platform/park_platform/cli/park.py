@@ -1,0 +1,63 @@
+"""`park check` and `park apply`: park.toml checked, planned and applied."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from park_platform.park_file import ParkFile, load_park
+from park_platform.settings import required
+from park_platform.storage.connect import connect
+from park_platform.storage.park import PlanLine, apply_park, plan_park
+from park_wire.errors import ConfigError, ParkError
+
+check = typer.Typer(add_completion=False, help="Find every fault in a park.toml. 检查园区配置")
+apply = typer.Typer(add_completion=False, help="Put a park.toml into the database. 应用园区配置")
+EXIT_CONFIGURATION = 2
+
+
+@check.command()
+def check_park(file: Annotated[Path, typer.Argument(help="park.toml")]) -> None:
+    """Read park.toml and what it includes; print every fault with file, key and remedy. Opens no socket."""
+    park = _load(file)
+    counts = f"{len(park.enterprise)} enterprises, {len(park.asset)} assets, {len(park.gateway)} gateways"
+    typer.echo(f"{file}: {counts}, {len(park.rule)} rules: no faults 配置无误")
+
+
+@apply.command()
+def apply_file(
+    file: Annotated[Path, typer.Argument(help="park.toml")],
+    *,
+    plan: Annotated[bool, typer.Option("--plan", help="Only show what would change.")] = False,
+) -> None:
+    """Make the database hold what park.toml says. What only the database has stays. Setting: PARK_DB_URL (owner)."""
+    park = _load(file)
+    try:
+        (url,) = required("PARK_DB_URL")
+        with connect(url, "park apply") as connection:
+            lines = plan_park(connection, park) if plan else apply_park(connection, park)
+    except ParkError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(EXIT_CONFIGURATION if isinstance(error, ConfigError) else 1) from error
+    for line in lines:
+        typer.echo(describe(line))
+    changed = sum(line.action != "kept" for line in lines)
+    typer.echo(f"{changed} {'changes planned 项变更待应用' if plan else 'changes applied 项变更已应用'}")
+
+
+def describe(line: PlanLine) -> str:
+    """One line for people: `+ asset tank-1`, `~ rule tank-hh (limit_value)`, `= zone old: not in the file, kept`."""
+    sign = {"add": "+", "change": "~", "kept": "="}[line.action]
+    fields = f" ({', '.join(line.fields)})" if line.fields else ""
+    note = ": not in the file, kept" if line.action == "kept" else ""
+    return f"{sign} {line.kind} {line.key}{fields}{note}"
+
+
+def _load(file: Path) -> ParkFile:
+    try:
+        return load_park(file)
+    except ConfigError as error:
+        for fault in error.faults:
+            typer.echo(str(fault), err=True)
+        typer.echo(f"{len(error.faults)} faults 处错误", err=True)
+        raise typer.Exit(EXIT_CONFIGURATION) from error

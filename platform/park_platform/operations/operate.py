@@ -1,0 +1,93 @@
+"""`park operate`: the park's housekeeper. Rollups, partitions, and the watch over silent gateways.
+
+One process at a time does it, by a lock in the database; others stand by and take over when it goes.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from park_platform.storage.connect import Connection, connect
+from park_platform.storage.partitions import keep_partitions
+from park_platform.storage.roles import check_roles
+from park_platform.storage.rollups import roll_all
+from park_platform.storage.silence import database_clock, hold_operate_lock, watch_silence
+from park_wire.errors import StoreUnavailable
+
+log = structlog.get_logger()
+
+SILENT_AFTER_US: Final = 30_000_000
+_STAND_BY_S: Final = 2.0
+
+
+@dataclass(slots=True)
+class _Duty:
+    """Something to do again and again."""
+
+    name: str
+    every_s: float
+    do: Callable[[Connection], None]
+    due: float = 0.0
+
+
+class Operate:
+    """The housekeeper as a value: `run` until `stop` is called from another thread or a signal."""
+
+    def __init__(self, db_url: str) -> None:
+        self._db_url = db_url
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """End `run` after the duty at hand."""
+        self._stopping.set()
+
+    def run(self) -> None:
+        """Work until stopped; a database that is away is waited for."""
+        delay_s, lost = 0.2, False
+        while not self._stopping.is_set():
+            try:
+                with connect(self._db_url, "park operate") as connection:
+                    check_roles(connection, "operate")
+                    if lost:
+                        log.info("database_back")
+                    delay_s, lost = 0.2, False
+                    self._work(connection)
+            except StoreUnavailable as error:
+                if not lost:
+                    log.warning("database_lost", reason=str(error))
+                lost = True
+                self._stopping.wait(delay_s)
+                delay_s = min(delay_s * 2, 5.0)
+
+    def _work(self, connection: Connection) -> None:
+        while not hold_operate_lock(connection):
+            if self._stopping.wait(_STAND_BY_S):
+                return
+        log.info("operates")
+        duties = [
+            _Duty("silence", 1.0, _watch),
+            _Duty("rollups", 5.0, _roll),
+            _Duty("partitions", 600.0, _keep),
+        ]
+        while not self._stopping.wait(0.2):
+            for duty in duties:
+                if time.monotonic() >= duty.due:
+                    duty.do(connection)
+                    duty.due = time.monotonic() + duty.every_s
+
+
+def _watch(connection: Connection) -> None:
+    for gateway in watch_silence(connection, SILENT_AFTER_US, database_clock(connection)):
+        log.warning("gateway_silence_changed", gateway=gateway)
+
+
+def _roll(connection: Connection) -> None:
+    roll_all(connection, database_clock(connection))
+
+
+def _keep(connection: Connection) -> None:
+    keep_partitions(connection, database_clock(connection))

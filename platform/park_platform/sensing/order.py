@@ -1,0 +1,90 @@
+"""The order of one lane of one gateway: which batch may be committed next (chain 4.2). Pure.
+
+The mark decides. The hashes of the last batches are kept in memory only, to tell a repeated batch from another one with
+the same number; they start empty after a takeover.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Final
+
+from park_wire.batch import GENESIS, Batch, Tombstone
+
+KEPT_HASHES: Final = 1_000
+
+
+class Verdict(Enum):
+    """What may be done with a message, given its lane's mark and head."""
+
+    NEXT = auto()
+    """It follows the head: commit it."""
+    DONE = auto()
+    """It is committed: acknowledge it again."""
+    MISSED = auto()
+    """Its seq lies in a declared gap: store it as late and shrink the gap."""
+    EARLY = auto()
+    """Something before it is missing: hold it."""
+    CONFLICT = auto()
+    """A batch with this number and another content is committed: quarantine, alarm, new epoch."""
+    BROKEN = auto()
+    """Its prev is not the head: the gateway's outbox and the centre differ: new epoch."""
+
+
+@dataclass(slots=True)
+class LaneOrder:
+    """Mark and head of (gateway, epoch, lane), the hashes that are kept, and the gaps that were declared."""
+
+    mark: int = 0
+    head: bytes = GENESIS
+    hashes: OrderedDict[int, bytes] = field(default_factory=OrderedDict[int, bytes])
+    gaps: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+
+    def judge(self, message: Batch | Tombstone) -> Verdict:
+        """What may be done with this message."""
+        seq, last = message.envelope.seq, message.last_seq
+        if last <= self.mark:
+            return self._judge_old(message)
+        if seq > self.mark + 1:
+            return Verdict.EARLY
+        # A range of tombstones may begin before the mark: then the chain is checked where its start is still known.
+        before = self.head if seq == self.mark + 1 else self.hashes.get(seq - 1, message.envelope.prev)
+        return Verdict.NEXT if message.envelope.prev == before else Verdict.BROKEN
+
+    def _judge_old(self, message: Batch | Tombstone) -> Verdict:
+        if isinstance(message, Batch) and self.in_gap(message.last_seq):
+            return Verdict.MISSED
+        kept = self.hash_at(message.last_seq)
+        return Verdict.DONE if kept is None or kept == message.sha256 else Verdict.CONFLICT
+
+    def hash_at(self, seq: int) -> bytes | None:
+        """The sha256 that the lane has at `seq`, when it is still known."""
+        return self.head if seq == self.mark else self.hashes.get(seq)
+
+    def in_gap(self, seq: int) -> bool:
+        """Whether `seq` lies in a declared gap."""
+        return any(first <= seq <= last for first, last in self.gaps)
+
+    def advance(self, seq: int, sha256: bytes) -> None:
+        """The mark and head move to a message that follows them."""
+        self.mark, self.head = seq, sha256
+        self.hashes[seq] = sha256
+        while len(self.hashes) > KEPT_HASHES:
+            self.hashes.popitem(last=False)
+
+    def declare_gap(self, last_seq: int, before: bytes) -> tuple[int, int]:
+        """Everything after the mark up to `last_seq` is gone; `before` is the gateway's sha256 at it."""
+        gap = (self.mark + 1, last_seq)
+        self.gaps.append(gap)
+        self.mark, self.head = last_seq, before
+        return gap
+
+    def fill(self, seq: int) -> None:
+        """A batch in a declared gap came after all."""
+        left: list[tuple[int, int]] = []
+        for first, last in self.gaps:
+            if not first <= seq <= last:
+                left.append((first, last))
+                continue
+            left += [(a, b) for a, b in ((first, seq - 1), (seq + 1, last)) if a <= b]
+        self.gaps = left

@@ -1,0 +1,1 @@
+"""Where readings and rollups live: one Protocol (engine.py), two engines, chosen once at migration."""

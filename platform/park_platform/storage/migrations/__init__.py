@@ -1,0 +1,1 @@
+"""Schema revisions, run by storage/migrate.py. A revision that was released is never edited."""

@@ -1,0 +1,273 @@
+"""Putting park.toml into the database: what would change, and changing it. The database is the truth at run time."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, LiteralString, TypeAlias
+
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from park_platform.park_file import Asset, Named, ParkFile, PersonPart, RulePart
+from park_platform.storage.connect import Connection, database_errors
+from park_platform.storage.people import Role, add_person, grant_access
+
+
+@dataclass(frozen=True, slots=True)
+class PlanLine:
+    """One thing that differs between file and database. `kept`: only the database has it, and keeps it."""
+
+    action: Literal["add", "change", "kept"]
+    kind: str
+    key: str
+    fields: tuple[str, ...] = ()
+
+
+_Row: TypeAlias = dict[str, Any]
+_NOTHING: Final = sql.SQL("")
+_RULE_COLUMNS: Final = (
+    *("kind", "name_zh", "name_en", "on_quantity", "on_asset_kind", "on_asset", "on_point", "limit_value"),
+    *("limit_design", "deadband", "on_delay_ms", "off_delay_ms", "latch", "priority", "cause", "consequence"),
+    *("action", "respond_s", "source", "enabled"),
+)
+_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
+    "enterprise": ("name_zh", "name_en"),
+    "zone": ("name_zh", "name_en"),
+    "asset": ("kind", "name_zh", "name_en", "enterprise", "zone", "design"),
+    "gateway": ("name_zh", "name_en"),
+    "rule": _RULE_COLUMNS,
+    "device": ("asset",),
+    "person": (),
+}
+# How each kind is read; foreign keys appear by the other's key.
+_SELECTS: Final[dict[str, LiteralString]] = {
+    "enterprise": "SELECT key, name_zh, name_en FROM enterprise WHERE removed_at IS NULL",
+    "zone": "SELECT key, name_zh, name_en FROM zone WHERE removed_at IS NULL",
+    "asset": """
+        SELECT a.key, a.kind, a.name_zh, a.name_en, e.key, z.key, a.design FROM asset a
+        LEFT JOIN enterprise e ON e.id = a.enterprise_id LEFT JOIN zone z ON z.id = a.zone_id WHERE a.removed_at IS NULL
+        """,
+    "gateway": "SELECT key, name_zh, name_en FROM gateway WHERE removed_at IS NULL",
+    "device": """
+        SELECT g.key || '/' || d.key, a.key FROM device d JOIN gateway g ON g.stream_id = d.stream_id
+        LEFT JOIN asset a ON a.id = d.asset_id
+        """,
+    # People are made from the file and changed by `park user` only.
+    "person": "SELECT name FROM person",
+}
+
+
+def plan_park(connection: Connection, park: ParkFile) -> list[PlanLine]:
+    """What `apply_park` would change, and what only the database has."""
+    lines: list[PlanLine] = []
+    with database_errors():
+        lines += _plan_installation(connection, park)
+        for kind, wanted in _wanted(park).items():
+            found = _found(connection, kind)
+            for key, row in wanted.items():
+                if key not in found:
+                    lines.append(PlanLine("add", kind, key))
+                elif changed := tuple(name for name in row if found[key][name] != row[name]):
+                    lines.append(PlanLine("change", kind, key, changed))
+            lines += [PlanLine("kept", kind, key) for key in found if key not in wanted]
+    return lines
+
+
+def apply_park(connection: Connection, park: ParkFile) -> list[PlanLine]:
+    """Make the database hold what the file says, in one transaction; what only the database has stays."""
+    with database_errors(), connection.transaction():
+        connection.execute("SELECT FROM installation FOR UPDATE")
+        lines = plan_park(connection, park)
+        todo = {(line.kind, line.key) for line in lines if line.action != "kept"}
+        if not todo:
+            return lines
+        _save_installation(connection, park)
+        for kind, wanted in _wanted(park).items():
+            for key, row in wanted.items():
+                if (kind, key) in todo and kind in _SAVERS:
+                    _SAVERS[kind](connection, key, row)
+        for person in park.person:
+            if ("person", person.id) in todo:
+                _add_person(connection, person)
+        connection.execute(
+            """
+            UPDATE point p SET asset_id = d.asset_id FROM device d
+            WHERE d.stream_id = p.stream_id AND d.key = p.device AND p.asset_id IS DISTINCT FROM d.asset_id
+            """
+        )
+        connection.execute("UPDATE installation SET config_seq = config_seq + 1")
+    return lines
+
+
+def _plan_installation(connection: Connection, park: ParkFile) -> list[PlanLine]:
+    row = connection.execute("SELECT park_key, name_zh, name_en, time_zone FROM installation").fetchone()
+    wanted = (park.park.id, park.park.name.zh, park.park.name.en, park.park.time_zone)
+    if row is None or row[0] is None:
+        return [PlanLine("add", "park", park.park.id)]
+    names = ("id", "name.zh", "name.en", "time_zone")
+    changed = tuple(name for name, found, want in zip(names, row, wanted, strict=True) if found != want)
+    return [PlanLine("change", "park", park.park.id, changed)] if changed else []
+
+
+def _save_installation(connection: Connection, park: ParkFile) -> None:
+    connection.execute(
+        "UPDATE installation SET park_key = %s, name_zh = %s, name_en = %s, time_zone = %s",
+        (park.park.id, park.park.name.zh, park.park.name.en, park.park.time_zone),
+    )
+    connection.execute("INSERT INTO stream (name, kind) VALUES ('park', 'park') ON CONFLICT (name) DO NOTHING")
+
+
+def _found(connection: Connection, kind: str) -> dict[str, _Row]:
+    if kind == "rule":
+        columns = sql.SQL(", ").join(sql.Identifier(name) for name in _RULE_COLUMNS)
+        query = sql.SQL("SELECT key, {} FROM rule WHERE removed_at IS NULL AND kind <> 'SYSTEM'").format(columns)
+    else:
+        query = sql.SQL(_SELECTS[kind])
+    return {row[0]: dict(zip(_COLUMNS[kind], row[1:], strict=True)) for row in connection.execute(query)}
+
+
+def _wanted(park: ParkFile) -> dict[str, dict[str, _Row]]:
+    # In the order in which they refer to each other.
+    return {
+        "enterprise": {item.id: _names(item) for item in park.enterprise},
+        "zone": {item.id: _names(item) for item in park.zone},
+        "asset": {item.id: _asset_row(item) for item in park.asset},
+        "gateway": {item.id: _names(item) for item in park.gateway},
+        "device": {device: {"asset": item.id} for item in park.asset for device in item.devices},
+        "rule": {item.id: _rule_row(item) for item in park.rule},
+        "person": {item.id: {} for item in park.person},
+    }
+
+
+def _names(item: Named | Asset | RulePart) -> _Row:
+    return {"name_zh": item.name.zh, "name_en": item.name.en}
+
+
+def _asset_row(item: Asset) -> _Row:
+    return {
+        "kind": item.kind,
+        **_names(item),
+        "enterprise": item.enterprise,
+        "zone": item.zone,
+        "design": dict(item.design),
+    }
+
+
+def _rule_row(item: RulePart) -> _Row:
+    design = item.design_limit
+    return {
+        "kind": item.kind,
+        **_names(item),
+        "on_quantity": item.on.quantity,
+        "on_asset_kind": item.on.asset_kind,
+        "on_asset": item.on.asset,
+        "on_point": item.on.point,
+        "limit_value": item.limit if design is None else design.times,
+        "limit_design": None if design is None else design.quantity,
+        "deadband": item.deadband,
+        "on_delay_ms": round(item.on_delay_s * 1_000),
+        "off_delay_ms": round(item.off_delay_s * 1_000),
+        "latch": item.latch,
+        "priority": item.priority,
+        "cause": item.cause.model_dump(),
+        "consequence": item.consequence.model_dump(),
+        "action": item.action.model_dump(),
+        "respond_s": item.respond_s,
+        "source": item.source,
+        "enabled": item.enabled,
+    }
+
+
+def _save_plain(table: str) -> Callable[[Connection, str, _Row], None]:
+    def save(connection: Connection, key: str, row: _Row) -> None:
+        _upsert(connection, table, key, row)
+
+    return save
+
+
+def _upsert(connection: Connection, table: str, key: str, row: _Row, *, on_change: sql.SQL = _NOTHING) -> None:
+    columns = list(row)
+    query = sql.SQL(
+        """
+        INSERT INTO {table} (key, {columns}) VALUES (%s, {values})
+        ON CONFLICT (key) DO UPDATE SET {sets}, removed_at = NULL {on_change}
+        """
+    ).format(
+        table=sql.Identifier(table),
+        columns=sql.SQL(", ").join(sql.Identifier(name) for name in columns),
+        values=sql.SQL(", ").join(sql.Placeholder() for _ in columns),
+        sets=sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(name)) for name in columns),
+        on_change=on_change,
+    )
+    values = [Jsonb(value) if isinstance(value, dict) else value for value in row.values()]
+    connection.execute(query, (key, *values))
+
+
+def _id_of(connection: Connection, table: str, key: str | None) -> int | None:
+    if key is None:
+        return None
+    query = sql.SQL("SELECT id FROM {} WHERE key = %s").format(sql.Identifier(table))
+    row = connection.execute(query, (key,)).fetchone()
+    return None if row is None else row[0]
+
+
+def _save_asset(connection: Connection, key: str, row: _Row) -> None:
+    plain = {name: value for name, value in row.items() if name not in {"enterprise", "zone"}}
+    plain["enterprise_id"] = _id_of(connection, "enterprise", row["enterprise"])
+    plain["zone_id"] = _id_of(connection, "zone", row["zone"])
+    _upsert(connection, "asset", key, plain)
+
+
+def _save_gateway(connection: Connection, key: str, row: _Row) -> None:
+    connection.execute(
+        "INSERT INTO stream (name, kind) VALUES (%s, 'gateway') ON CONFLICT (name) DO UPDATE SET enabled = true",
+        (f"gw-{key}",),
+    )
+    stream = connection.execute("SELECT id FROM stream WHERE name = %s", (f"gw-{key}",)).fetchone()
+    _upsert(connection, "gateway", key, {**row, "stream_id": stream and stream[0]})
+
+
+def _save_device(connection: Connection, key: str, row: _Row) -> None:
+    gateway, _, device = key.partition("/")
+    connection.execute(
+        """
+        INSERT INTO device (stream_id, key, asset_id)
+        SELECT g.stream_id, %s, a.id FROM gateway g, asset a WHERE g.key = %s AND a.key = %s
+        ON CONFLICT (stream_id, key) DO UPDATE SET asset_id = EXCLUDED.asset_id
+        """,
+        (device, gateway, row["asset"]),
+    )
+
+
+def _save_rule(connection: Connection, key: str, row: _Row) -> None:
+    _upsert(connection, "rule", key, row, on_change=sql.SQL(", version = rule.version + 1, changed_at = now()"))
+
+
+def _add_person(connection: Connection, person: PersonPart) -> None:
+    add_person(
+        connection,
+        person.id,
+        Role(person.role),
+        display_zh=person.name.zh,
+        display_en=person.name.en,
+        enterprise=person.enterprise,
+        actor="park apply",
+    )
+    for enterprise in person.may_read:
+        grant_access(connection, person.id, enterprise, person.grant_days, actor="park apply")
+
+
+_SAVERS: Final[Mapping[str, Callable[[Connection, str, _Row], None]]] = {
+    "enterprise": _save_plain("enterprise"),
+    "zone": _save_plain("zone"),
+    "asset": _save_asset,
+    "gateway": _save_gateway,
+    "device": _save_device,
+    "rule": _save_rule,
+}
+
+
+def gateways(connection: Connection) -> Sequence[str]:
+    """The keys of all gateways, for their broker accounts."""
+    with database_errors():
+        rows = connection.execute("SELECT key FROM gateway WHERE removed_at IS NULL ORDER BY key").fetchall()
+    return [key for (key,) in rows]

@@ -1,0 +1,194 @@
+"""SITE.toml: a good one says what it says, a bad one names every fault at once, and no socket is opened for it."""
+
+import shutil
+import socket
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from park_gateway.config import load_site
+from park_gateway.point import Order, Protocol
+from park_gateway.site import Scheme, birth
+from park_wire.errors import ConfigError
+from support.gateway_cases import CASES, assert_faults
+
+SITES = CASES / "sites"
+
+
+@pytest.fixture(autouse=True)
+def _no_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise AssertionError("a socket was opened while a file was checked")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+@pytest.fixture
+def site_file(tmp_path: Path) -> Path:
+    shutil.copytree(SITES, tmp_path, dirs_exist_ok=True)
+    for name, content in (("gw-1.credential", "gw-1:pass:word\n"), ("plc.credential", "reader:secret")):
+        (tmp_path / name).write_text(content)
+        (tmp_path / name).chmod(0o600)
+    return tmp_path / "good.toml"
+
+
+def test_a_good_site(site_file: Path) -> None:
+    site = load_site(site_file, {})
+    assert (site.gateway, site.data) == ("gw-1", site_file.parent / "store")
+    mqtt = site.mqtt
+    assert (mqtt.host, mqtt.port, mqtt.tls, mqtt.ca_file) == ("broker.example", 8884, True, None)
+    assert (mqtt.credential.user, mqtt.credential.password) == ("gw-1", "pass:word")
+    meter, own, tank = site.devices
+    assert str(meter.endpoint) == "modbus-tcp://127.0.0.1:5020"
+    assert (meter.unit, meter.period_ms, meter.timeout_ms, meter.sample) == (7, 500, 250, True)
+    assert own.endpoint.scheme is Scheme.MODBUS_RTU
+    assert (own.endpoint.host, own.endpoint.port, own.unit) == ("::1", 502, 1)
+    assert str(own.endpoint) == "modbus-rtu-over-tcp://[::1]:502"
+    assert own.model.word_order is Order.LITTLE
+    assert tank.model.protocol is Protocol.OPCUA
+    assert str(tank.endpoint) == "opc.tcp://plc.example:4841/plant/one"
+    assert tank.endpoint.credential is not None
+    assert tank.endpoint.credential.user == "reader"
+    assert "secret" not in repr(site)
+    assert "pass:word" not in repr(site)
+
+
+def test_a_ratio_multiplies_value_and_range(site_file: Path) -> None:
+    meter = load_site(site_file, {}).devices[0]
+    plain = load_site(site_file, {}).devices[0].model.point("voltage-a")
+    assert plain.factor == 0.1
+    assert meter.model.point("current-a").factor == pytest.approx(0.6)
+    assert meter.model.point("active-power").factor == pytest.approx(0.06)
+    assert meter.model.point("current-a").high == 6_000_000
+
+
+def test_every_point_has_an_index_and_samples_are_points(site_file: Path) -> None:
+    site = load_site(site_file, {})
+    indices = [device.index[point.name] for device in site.devices for point in device.points]
+    assert indices == list(range(len(indices)))
+    assert [point.name for point in site.devices[0].points][-2:] == ["sample-h20", "sample-h62"]
+    assert [point.name for point in site.devices[2].points][-1] == "sample-ua"
+
+
+def test_the_birth_tells_every_point(site_file: Path) -> None:
+    site = load_site(site_file, {})
+    told = birth(site)
+    assert told.config_version == birth(load_site(site_file, {})).config_version
+    by_name = {(point.device, point.name): point for point in told.points}
+    assert len(by_name) == sum(len(device.points) for device in site.devices)
+    current = by_name["meter-a-1", "current-a"]
+    assert (current.quantity, current.unit, current.period_ms, current.high) == ("current", "A", 500, 6_000_000)
+    assert by_name["meter-b-1", "active-energy"].period_ms == 10_000
+    assert by_name["meter-b-1", "voltage"].period_ms == 1_000
+    assert by_name["meter-a-1", "sample-h20"].quantity == "sample-ordinal"
+    changed = site_file.read_text().replace("period_ms = 500", "period_ms = 600")
+    site_file.write_text(changed)
+    assert birth(load_site(site_file, {})).config_version != told.config_version
+
+
+def test_points_of_two_periods_are_read_apart(site_file: Path) -> None:
+    own = load_site(site_file, {}).devices[1]
+    assert [(request.name, request.period_ms, request.points) for request in own.requests] == [
+        ("h0", 1000, ("voltage",)),
+        ("h2", 10_000, ("active-energy",)),
+    ]
+
+
+def test_the_environment_wins(site_file: Path) -> None:
+    mqtt = load_site(site_file, {"PARK_MQTT_URL": "mqtt://other:p%40ss@127.0.0.1"}).mqtt
+    assert (mqtt.host, mqtt.port, mqtt.tls) == ("127.0.0.1", 1883, False)
+    assert (mqtt.credential.user, mqtt.credential.password) == ("other", "p@ss")
+    mqtt = load_site(site_file, {"PARK_MQTT_URL": "mqtt://127.0.0.1:1884"}).mqtt
+    assert (mqtt.port, mqtt.credential.user) == (1884, "gw-1")
+
+
+@pytest.mark.parametrize("name", ["five-faults", "strange"])
+def test_every_fault_of_a_site_is_named_at_once(name: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_site(SITES / f"{name}.toml", {})
+    assert_faults(caught.value, (SITES / f"{name}.txt").read_text("utf-8").splitlines())
+
+
+def test_a_fault_in_a_model_of_the_site_is_named_with_its_file(site_file: Path) -> None:
+    own = site_file.parent / "own" / "own-meter.toml"
+    own.write_text(own.read_text().replace('unit = "kV"', 'unit = "kW"'))
+    site_file.write_text(site_file.read_text().replace("unit = 7", "unit = 700"))
+    with pytest.raises(ConfigError) as caught:
+        load_site(site_file, {})
+    assert {(Path(fault.file).name, fault.key) for fault in caught.value.faults} == {
+        ("own-meter.toml", "point.voltage.unit"),
+        ("good.toml", "device.meter-a-1.unit"),
+    }
+
+
+def test_a_model_of_the_site_does_not_hide_one_of_ours(site_file: Path) -> None:
+    own = site_file.parent / "own"
+    text = (own / "own-meter.toml").read_text().replace("own-meter", "acrel-adw300")
+    (own / "acrel-adw300.toml").write_text(text)
+    with pytest.raises(ConfigError, match="has the name of a model that Parkhub brings"):
+        load_site(site_file, {})
+
+
+@pytest.mark.parametrize(
+    ("mode", "content", "problem"),
+    [
+        (0o644, "gw-1:x", "can be read by others, mode 0644"),
+        (0o600, "gw-1", 'does not hold "user:password"'),
+        (0o600, "gw-1:", 'does not hold "user:password"'),
+        (0o600, "gw-1:a\ngw-2:b", 'does not hold "user:password"'),
+        (0o600, None, "can't be read: No such file or directory"),
+    ],
+)
+def test_credentials(site_file: Path, mode: int, content: str | None, problem: str) -> None:
+    file = site_file.parent / "gw-1.credential"
+    if content is None:
+        file.unlink()
+    else:
+        file.write_text(content)
+        file.chmod(mode)
+    with pytest.raises(ConfigError) as caught:
+        load_site(site_file, {})
+    (fault,) = caught.value.faults
+    assert fault.key == "mqtt.credential_file"
+    assert problem in fault.problem
+
+
+def test_nobody_is_anonymous(site_file: Path) -> None:
+    site_file.write_text(site_file.read_text().replace('credential_file = "gw-1.credential"\n', "", 1))
+    with pytest.raises(ConfigError, match="nobody is anonymous"):
+        load_site(site_file, {})
+
+
+def test_a_password_is_never_shown(site_file: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_site(site_file, {"PARK_MQTT_URL": "http://u:hunter2@x"})
+    assert "hunter2" not in str(caught.value)
+
+
+def test_no_file_no_devices(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.toml: file: can't be read: No such file"):
+        load_site(tmp_path / "none.toml", {})
+    (tmp_path / "empty.toml").write_text("")
+    with pytest.raises(ConfigError) as caught:
+        load_site(tmp_path / "empty.toml", {})
+    assert_faults(caught.value, ["gateway.id: is missing", "mqtt.url: is missing", "device: there is none"])
+
+
+def test_registers_without_room_for_the_sample(site_file: Path) -> None:
+    file = site_file.parent / "own" / "own-meter.toml"
+    lines = ", ".join(
+        f'{{ name = "v-{at}", quantity = "voltage", address = {at}, type = "u16", unit = "V", zh = "压", en = "V" }}'
+        for at in range(130)
+    )
+    text = file.read_text()
+    file.write_text(text[: text.index("point = [")] + f"point = [{lines}]\n")
+    load_site(site_file, {})
+    site_file.write_text(site_file.read_text().replace('word_order = "little"', "sample = true"))
+    with pytest.raises(ConfigError) as caught:
+        load_site(site_file, {})
+    (fault,) = caught.value.faults
+    assert fault.key == "device.meter-b-1.model"
+    assert "registers 0 to 129 can't be parted" in fault.problem
