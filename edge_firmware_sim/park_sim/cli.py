@@ -16,9 +16,8 @@ import typer
 from park_sim.bench_field import BenchField
 from park_sim.clock import instant
 from park_sim.control import ask
-from park_sim.faults import KINDS
+from park_sim.fault_kinds import KINDS
 from park_sim.sample import sample_site
-from park_sim.simulator import Settings, Simulator
 from park_sim.site_copy import copy_site
 from park_sim.world import World
 from park_wire.errors import ParkError
@@ -45,9 +44,12 @@ def run(
     start: Start = None,
 ) -> None:
     """运行现场设备直至 SIGTERM 或 Ctrl-C。 Run the field devices of a site until SIGTERM or Ctrl-C."""
+    # The servers' libraries take a second to import; `park sim fault` does without them.
+    from park_sim.simulator import Settings, serve  # noqa: PLC0415
+
     _log_to_stderr()
     settings = Settings(site, data, seed, speed, _us(start))
-    _or_sentence(lambda: asyncio.run(_serve(settings)))
+    _or_sentence(lambda: asyncio.run(serve(settings, _stop_on_signals)))
 
 
 @app.command()
@@ -131,21 +133,10 @@ def bench_field(
     _or_sentence(lambda: asyncio.run(_serve_bench(BenchField(devices, registers, port))))
 
 
-async def _serve(settings: Settings) -> None:
-    stopped = _stop_on_signals()
-    simulator = Simulator(settings)
-    await simulator.start()
-    try:
-        await simulator.wait(stopped)
-    finally:
-        await simulator.stop()
-    structlog.get_logger().info("simulated field stopped")
-
-
 async def _serve_bench(field: BenchField) -> None:
     stopped = _stop_on_signals()
     await field.start()
-    structlog.get_logger().info("bench field listens", host=field.host, ports=field.ports)
+    structlog.get_logger().info("bench_field_started", host=field.host, ports=field.ports)
     await stopped.wait()
     await field.stop()
 

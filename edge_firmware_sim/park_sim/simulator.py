@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -76,7 +76,7 @@ class Simulator:
             asyncio.create_task(self._run(), name="world"),
         ]
         log.info(
-            "simulated field listens",
+            "field_started",
             devices=len(self._devices),
             points=sum(len(device.model.points) for device in self._devices),
             endpoints=[str(address) for address in by_address],
@@ -119,7 +119,7 @@ class Simulator:
             await asyncio.sleep(max(0.0, due - loop.time()))
             late = int((loop.time() - due) / TICK_S)
             if late > _MOST_TICKS_AT_ONCE:
-                log.warning("simulated field was paused", seconds=round(late * TICK_S, 1))
+                log.warning("field_paused", seconds=round(late * TICK_S, 1))
                 due += late * TICK_S
             due += TICK_S
             now_us = wall_us()
@@ -127,6 +127,18 @@ class Simulator:
             for server in opcua:
                 await server.update(now_us)
                 await server.tell(happened, now_us)
+
+
+async def serve(settings: Settings, stop_event: Callable[[], asyncio.Event]) -> None:
+    """Run a field until the event that `stop_event` gives is set."""
+    stopped = stop_event()
+    simulator = Simulator(settings)
+    await simulator.start()
+    try:
+        await simulator.wait(stopped)
+    finally:
+        await simulator.stop()
+    log.info("field_stopped")
 
 
 def _check_ports(addresses: Iterable[Address]) -> None:

@@ -113,7 +113,13 @@ def _device(entry: _Entry, own_models: Path | None) -> FieldDevice:
 def _behind_transformers(point: Point, ratios: dict[str, float]) -> Point:
     for pattern, ratio in ratios.items():
         if fnmatchcase(point.name, pattern):
-            return replace(point, factor=point.factor * ratio, offset=point.offset * ratio)
+            return replace(
+                point,
+                factor=point.factor * ratio,
+                offset=point.offset * ratio,
+                low=point.low * ratio,
+                high=point.high * ratio,
+            )
     return point
 
 

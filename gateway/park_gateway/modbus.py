@@ -161,6 +161,8 @@ class Bus:
         if connected:
             return
         self.up.clear()
+        # Whoever asks next waits for the new connection: some devices hang up after each answer.
+        self._tried.clear()
         self._reason = "the connection was closed by the other side"
         self._lost.set()
         transactions: Any = self._client.ctx
@@ -171,7 +173,6 @@ class Bus:
     def _drop(self, reason: str) -> None:
         """Close a connection that can't be trusted any more; `run` opens a new one."""
         self.up.clear()
-        # Whoever asks next waits for the new connection instead of being told that there is none.
         self._tried.clear()
         self._reason = reason
         self._client.close()

@@ -7,6 +7,7 @@ decoding stay in one thread: a poll is some µs of work between two waits.
 
 import asyncio
 import contextlib
+import math
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ _ANCHOR_S: Final = 1.0
 # One lost frame is no lost device: a noisy serial line behind a converter loses one now and then.
 _TRIES: Final = 2
 _LOOK_S: Final = 1.0
+# A timer may go off this much too early.
+_EARLY_S: Final = 0.001
 
 
 @dataclass(slots=True)
@@ -131,7 +134,7 @@ class _Link:
         for tries in range(_TRIES, 0, -1):
             try:
                 words = await read_block(self.bus, block)
-            except (NotConnected, Refused):
+            except Refused:
                 raise
             except DeviceError:
                 if tries == 1 or self.presence.is_lost:
@@ -179,16 +182,16 @@ class _Link:
         self.schedule.sink.put(readings)
 
     async def wait(self, due_s: float) -> None:
-        """Wait until `due_s`, and for a lost device until it may be asked again or its connection is back."""
+        """Wait until `due_s`; for a lost device until it may be asked again, or its connection is back."""
         loop = asyncio.get_running_loop()
-        await asyncio.sleep(due_s - loop.time())
-        while self.presence.is_lost and (left_s := self.ask_at - loop.time()) > 0:
-            if self.unconnected:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.bus.up.wait(), left_s)
-                break
+        if self.presence.is_lost and self.unconnected:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.bus.up.wait(), max(self.ask_at, due_s) - loop.time())
+        else:
+            await asyncio.sleep(due_s - loop.time())
             # Another poll of the device may find it back meanwhile.
-            await asyncio.sleep(min(left_s, _LOOK_S))
+            while self.presence.is_lost and (left_s := self.ask_at - loop.time()) > 0:
+                await asyncio.sleep(min(left_s, _LOOK_S))
         if self.presence.is_lost:
             # One poll asks at a time.
             self.ask_at = loop.time() + MOST_BACK_OFF_S
@@ -210,13 +213,11 @@ class _Poll:
         while True:
             await self.link.wait(due_s)
             await self.link.read(self.blocks)
-            due_s += period_s
-            late_s = loop.time() - due_s
-            if late_s > 0:
-                missed = int(late_s / period_s) + 1
-                due_s += missed * period_s
-                if not self.link.presence.is_lost:
-                    self.link.schedule.counts.missed += missed
+            # A device that is back may have been asked before its time, and keeps its instants all the same.
+            passed = math.floor((loop.time() - due_s + _EARLY_S) / period_s) + 1
+            due_s += max(passed, 0) * period_s
+            if passed > 1 and not self.link.presence.is_lost:
+                self.link.schedule.counts.missed += passed - 1
 
 
 def _polls(link: _Link) -> list[_Poll]:

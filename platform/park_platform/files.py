@@ -32,6 +32,18 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
+def explained(who: str) -> Generator[None]:
+    """Turn what the file system refuses to `who` ("postgres") into a ServiceError with the remedy."""
+    try:
+        yield
+    except OSError as error:
+        raise ServiceError(
+            f"{who}: {error.filename or 'its folder'}: {error.strerror}; choose a data folder that can be written and "
+            "has room"
+        ) from error
+
+
+@contextmanager
 def locked(path: Path) -> Generator[None]:
     """Hold the lock file `path`, alone among all processes; waits for it."""
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -47,18 +59,13 @@ def make_folder(folder: Path, mode: int) -> None:
 
     Folders that exist are left as they are. Raises ServiceError when it can't be made.
     """
-    try:
+    with explained(f"{folder} can't be made"):
         missing = [parent for parent in folder.absolute().parents if not parent.exists()]
         for place, wanted in (*((parent, pass_through_mode()) for parent in reversed(missing)), (folder, mode)):
             # Another process may be making it, too.
             with suppress(FileExistsError):
                 place.mkdir()
                 place.chmod(wanted)
-    except OSError as error:
-        raise ServiceError(
-            f"{folder} can't be made: {error.filename}: {error.strerror}; choose a data folder that can be written "
-            "and has room"
-        ) from error
 
 
 def pass_through_mode() -> int:

@@ -16,6 +16,7 @@ from signal import SIGKILL, SIGTERM, Signals
 from typing import IO, Final, Protocol
 
 from park_platform import become
+from park_platform.files import explained
 from park_wire.errors import ServiceError
 
 KILL_WAIT_S: Final = 10.0
@@ -91,7 +92,7 @@ class Child:
         user = program.user
         identity = ("-1", "-1") if user is None else (str(user.uid), str(user.gid))
         script = (sys.executable, "-I", "-S", become.__file__, str(os.getpid()), str(int(program.stop_signal)))
-        try:
+        with explained(program.name):
             program.log_file.parent.mkdir(parents=True, exist_ok=True)
             program.pid_file.parent.mkdir(parents=True, exist_ok=True)
             lock = _lock(program, wait_s)
@@ -113,8 +114,6 @@ class Child:
             finally:
                 # Our copy only: the child's keeps the lock.
                 os.close(lock)
-        except OSError as error:
-            raise ServiceError(_os_problem(program, error)) from error
 
     @property
     def pid(self) -> int:
@@ -157,7 +156,11 @@ class Child:
             return self._process.wait(self.program.grace_s)
         except subprocess.TimeoutExpired:
             self._process.send_signal(SIGKILL)
+        try:
             return self._process.wait(KILL_WAIT_S)
+        except subprocess.TimeoutExpired:
+            # It hangs inside the kernel, on a dead disk for example, and ends when it comes out of there.
+            return -SIGKILL
 
 
 def launch(service: Service, *, ready_within_s: float = 30.0, given_up: Callable[[], bool] = lambda: False) -> Child:
@@ -247,11 +250,4 @@ def _running_problem(program: Program, pid: int | None, owner: int | None) -> st
     return (
         f"{program.name} already runs on {program.pid_file.parent} as process {pid}, started by process {owner}; "
         "stop that one first, or use another folder"
-    )
-
-
-def _os_problem(program: Program, error: OSError) -> str:
-    where = error.filename or program.pid_file
-    return (
-        f"{program.name} can't be started: {where}: {error.strerror}; give it a folder that can be written and has room"
     )

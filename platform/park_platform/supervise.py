@@ -27,7 +27,7 @@ from typing import Any, Final, Self
 
 import structlog
 
-from park_platform.files import make_folder, pass_through_mode
+from park_platform.files import explained, make_folder, pass_through_mode
 from park_platform.program import Child, Program, Service, launch
 from park_wire.errors import ServiceError
 
@@ -153,7 +153,8 @@ class Supervisor:
         make_folder(self.folder, pass_through_mode())
         make_folder(self.folder / "run", 0o700)
         make_folder(self.folder / "log", 0o700)
-        self._lock = self._take_folder()
+        with explained("park"):
+            self._lock = self._take_folder()
         self._former = {number: signal.signal(number, self._heed) for number in _SIGNALS}
         return self
 

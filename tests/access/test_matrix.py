@@ -8,7 +8,6 @@ from collections.abc import Callable
 import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
-from websockets.sync.client import connect
 
 from park_platform.access.policy import POLICY, Reach, Route
 from park_platform.storage.people import Role
@@ -66,8 +65,8 @@ def test_nobody_comes_in_without_a_session(served: Served, route: Route) -> None
     method, path = route
     with served.anonymous() as client:
         if method == "LIVE":
-            with pytest.raises(InvalidStatus) as refused:
-                connect(f"{served.base_url.replace('http', 'ws')}{path}", origin=served.base_url)  # pyright: ignore[reportArgumentType]
+            with pytest.raises(InvalidStatus) as refused, served.live(None):
+                pass
             assert refused.value.response.status_code == 401
             return
         target = path.replace("{alarm_id}", "1").replace("{letter_id}", "1")
@@ -88,7 +87,7 @@ def test_a_refused_cell_is_refused_for_every_owner(served: Served, route: Route,
 
 @pytest.mark.parametrize(("route", "role"), cells(refused=False), ids=str)
 def test_an_allowed_cell_shows_what_it_reaches_and_no_more(served: Served, route: Route, role: Role) -> None:
-    method, path = route
+    path = route[1]
     seen = SEEN[POLICY.reaches[route][role]]
     if path in TRACES:
         text = ask(served, route, role, served.planted["park"]).text
@@ -109,17 +108,15 @@ def test_an_allowed_cell_shows_what_it_reaches_and_no_more(served: Served, route
 @pytest.mark.parametrize("role", Role)
 def test_the_live_stream_shows_what_the_role_reaches(served: Served, role: Role) -> None:
     reach = POLICY.reaches[("LIVE", "/api/v1/live")][role]
-    address = f"{served.base_url.replace('http', 'ws')}/api/v1/live"
-    headers = {"Cookie": served.cookie(role.value)}
     if reach is Reach.REFUSED:
-        with pytest.raises(InvalidStatus) as refused:
-            connect(address, origin=served.base_url, additional_headers=headers)  # pyright: ignore[reportArgumentType]
+        with pytest.raises(InvalidStatus) as refused, served.live(role.value):
+            pass
         assert refused.value.response.status_code == 403
         return
-    with connect(address, origin=served.base_url, additional_headers=headers) as socket:  # pyright: ignore[reportArgumentType]
-        message = cbor.decode(bytes(socket.recv(timeout=5)))  # pyright: ignore[reportArgumentType]
+    with served.live(role.value) as stream:
+        message = cbor.decode(bytes(stream.recv(timeout=5, decode=False)))
         while not len(message["point"]):
-            message = cbor.decode(bytes(socket.recv(timeout=5)))  # pyright: ignore[reportArgumentType]
+            message = cbor.decode(bytes(stream.recv(timeout=5, decode=False)))
     assert list(message["point"]) == sorted(served.planted[owner].point for owner in SEEN[reach])
 
 

@@ -1,9 +1,9 @@
 """Row security: what the role `api` sees without any filter of its own is what the transaction's scope names."""
 
-import psycopg
 import pytest
 
 from park_platform.storage.scope import NOTHING, WHOLE_PARK, Scope, scoped
+from park_wire.errors import StoreError
 from support.serving import Served
 
 TABLES = ("asset", "point", "device", "alarm", "journal", "event", "gap", "quarantine", "reading_conflict")
@@ -44,8 +44,9 @@ def test_the_scope_ends_with_its_transaction(served: Served) -> None:
 
 def test_reading_is_read_only(served: Served) -> None:
     with served.park.connection("api") as connection:
-        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction), connection.transaction():
-            connection.execute("SELECT set_config('transaction_read_only', 'on', true)")
+        with scoped(connection, WHOLE_PARK):
+            assert connection.execute("SHOW transaction_read_only").fetchone() == ("on",)
+        with pytest.raises(StoreError, match="read-only"), scoped(connection, WHOLE_PARK):
             connection.execute("UPDATE alarm SET acked_by = 'x'")
         with scoped(connection, WHOLE_PARK, read_only=False):
             assert connection.execute("UPDATE alarm SET acked_by = NULL").rowcount == 3

@@ -10,8 +10,9 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+
 from park_sdk.evaluate import evaluate
-from park_sdk.frame import FOREVER, Floats, Frame, Image, Int32s
+from park_sdk.frame import Floats, Frame, Image, Int32s
 from park_sdk.rules import RuleKind, RuleState, RuleTable
 
 SECOND = 1_000_000

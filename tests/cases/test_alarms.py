@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from support.alarm_cases import AlarmCase, cuts_of, load_case, microseconds, parse_series, play
 
 from park_wire.quality import Quality
+from support.alarm_cases import AlarmCase, cuts_of, load_case, microseconds, parse_series, play
 
 CASES = sorted(Path(__file__).parent.joinpath("alarms").glob("*.toml"))
 
@@ -69,5 +69,5 @@ def test_series_refuses_what_it_does_not_know(word: str) -> None:
 def test_case_refuses_a_misspelt_key(tmp_path: Path) -> None:
     path = tmp_path / "typo.toml"
     path.write_text('title = "t"\nrule = { kind = "H", limit = 1.0, ondelay = "5s" }\n', encoding="utf-8")
-    with pytest.raises(ValueError, match="typo.toml: rule: .*ondelay"):
+    with pytest.raises(ValueError, match=r"typo.toml: rule: .*ondelay"):
         load_case(path)

@@ -51,7 +51,9 @@ def _check(decoded: Decoded, length: int) -> None:
 
 
 @given(device_models(), st.booleans(), st.data())
-def test_decoding_a_plan_gives_back_what_the_device_shows(model: DeviceModel, sample: bool, data: st.DataObject) -> None:
+def test_decoding_a_plan_gives_back_what_the_device_shows(
+    model: DeviceModel, sample: bool, data: st.DataObject
+) -> None:
     """The registers are made one by one, by `image`; decoding takes whole blocks."""
     try:
         blocks = _blocks(model, sample=sample)

@@ -1,5 +1,3 @@
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
@@ -111,15 +109,16 @@ def test_transitions_are_ordered_by_time_then_row() -> None:
         (0, "CLEARED", 5), (0, "RESET", 5), (2, "CLEARED", 5), (3, "CLEARED", 5), (5, "CLEARED", 5),
         (3, "RESET", 7),
         (1, "RAISED", 35), (4, "RAISED", 35),
-        (0, "RAISED", 50), (1, "CLEARED", 50), (2, "RAISED", 50), (3, "RAISED", 50), (4, "CLEARED", 50), (5, "RAISED", 50),
+        (0, "RAISED", 50), (1, "CLEARED", 50), (2, "RAISED", 50),
+        (3, "RAISED", 50), (4, "CLEARED", 50), (5, "RAISED", 50),
     ]  # fmt: skip
 
 
 def test_changes_are_ascending_and_only_what_changes() -> None:
-    rules = [
-        Rule(rule=n, point=5, kind=kind, limit=n, max_age=20) for n, kind in ((1, 2), (2, 5), (3, 2), (99, 2), (100, 6))
-    ]
-    stand = Stand([Rule(r.rule, r.point, RuleKind(r.kind), r.limit, max_age=20) for r in rules])
+    kinds = [RuleKind.H, RuleKind.STALE, RuleKind.H, RuleKind.H, RuleKind.BAD_QUALITY]
+    limits = [5.0, 0.0, 3.0, 99.0, 0.0]
+    rules = zip(kinds, limits, strict=True)
+    stand = Stand([Rule(rule=n, point=5, kind=kind, limit=limit, max_age=20) for n, (kind, limit) in enumerate(rules)])
     stand.feed(frame_of([(5, 0, 2.0, 0)]), until=0)
     changes, _ = evaluate(stand.rules, frame_of([(5, 30, 4.0, 0)]), stand.image, stand.state, until=55)
     assert changes.row.tolist() == [1, 2]
@@ -147,6 +146,12 @@ def test_time_never_runs_backwards_for_a_rule() -> None:
     assert stand.state.phase.tolist() == [Phase.ACTIVE, Phase.ACTIVE]
     found = told(stand.feed(frame_of([(5, 2, 9.0, 0), (5, 18, 9.0, 0)]), until=25))
     assert found == [(0, "CLEARED", 7), (1, "CLEARED", 20)]
+
+
+def test_a_broken_promise_without_a_new_one() -> None:
+    stand = Stand([Rule(rule=1, point=5, kind=RuleKind.H, limit=10.0, on_delay=3)])
+    assert told(stand.feed(frame_of([(5, 0, 12.0, 0)]), until=3)) == [(0, "RAISED", 3)]
+    assert told(stand.feed(frame_of([(5, 2, 9.0, 0)]))) == [(0, "CLEARED", 3)]
 
 
 def test_delays_beyond_the_end_of_time() -> None:
@@ -215,7 +220,7 @@ def test_thousands_of_readings_of_one_point_in_one_frame() -> None:
     rule = Rule(rule=1, point=5, kind=RuleKind.H, limit=0.5, max_age=20)
     stand = Stand([rule, HIGH])
     frame = Frame(
-        np.full(n, 5, np.int32), np.arange(n, dtype=np.int64), np.arange(n) % 2.0, np.zeros(n, np.int16)
+        np.full(n, 5, np.int32), np.arange(n, dtype=np.int64), np.arange(n, dtype=np.float64) % 2, np.zeros(n, np.int16)
     )  # fmt: skip
     found = stand.feed(frame)
     assert np.array_equal(found.at, np.arange(1, n))
@@ -226,10 +231,9 @@ def test_thousands_of_readings_of_one_point_in_one_frame() -> None:
 @pytest.mark.parametrize("until", [NEVER, 40])
 def test_ignored_resets_leave_no_transition(until: int) -> None:
     stand = Stand([Rule(rule=1, point=5, kind=RuleKind.H, limit=10.0, latch=True)])
-    feed: Callable[..., Transitions] = stand.feed
-    assert told(feed(frame_of([(5, 0, 12.0, 0)]), until=until, resets=[(0, 40)])) == [(0, "RAISED", 0)]
-    assert told(feed(frame_of([(5, 41, 9.0, 0)]), until=until, resets=[(0, 42), (0, 43)])) == [
+    assert told(stand.feed(frame_of([(5, 0, 12.0, 0)]), until=until, resets=[(0, 40)])) == [(0, "RAISED", 0)]
+    assert told(stand.feed(frame_of([(5, 41, 9.0, 0)]), until=until, resets=[(0, 42), (0, 43)])) == [
         (0, "CLEARED", 41),
         (0, "RESET", 42),
     ]
-    assert told(feed(Frame.empty(), until=until, resets=[(0, 50)])) == []
+    assert told(stand.feed(Frame.empty(), until=until, resets=[(0, 50)])) == []

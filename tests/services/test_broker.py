@@ -303,6 +303,25 @@ def test_a_full_store_confirms_nothing_and_recovers(service_folder: Path) -> Non
     broker.stop()
 
 
+def test_retained_messages_can_not_lock_others_out(service_folder: Path) -> None:
+    broker = Broker(service_folder / "broker", store_bytes=1_500_000)
+    broker.accounts.add(INGEST, enterprise_account("acme"))
+    broker.start()
+    for number in range(70):
+        with MqttClient(broker.url("ent-acme")) as writer:
+            writer.publish(f"park/1/push/acme/meter-{number}", os.urandom(30_000), 0, retain=True)
+    with MqttClient(broker.url("ingest")) as reader:
+        assert reader.connected
+        assert reader.subscribe("park/1/push/+/+", 1) == 1
+    broker.stop()
+
+
+def test_a_folder_that_can_not_be_written(tmp_path: Path) -> None:
+    (tmp_path / "broker" / "nats.conf").mkdir(parents=True)
+    with pytest.raises(ServiceError, match=r"broker: .*: Is a directory; choose a data folder that can be written"):
+        Broker(tmp_path / "broker").start()
+
+
 def test_secrets_are_private(served: Broker) -> None:
     private = [served.folder / "nats.conf", served.folder / "accounts.json", served.folder / "keeper"]
     for file in (*private, *(served.folder / "passwords").iterdir()):

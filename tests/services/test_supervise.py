@@ -21,7 +21,8 @@ from park_wire.errors import ServiceError
 from support.mqtt import MqttClient
 from support.processes import end, is_alive, read_words, run_script, wait_until
 
-# Appends "NAME started" and, on SIGTERM, "NAME stopped" to a file; ready once it has.
+# Appends "NAME started" and, on SIGTERM, "NAME stopped" to a file; ready once it has. It sleeps in small pieces:
+# a signal that comes just before a sleep is handled after it.
 STEADY = """
 import signal, sys, time
 def note(what):
@@ -31,7 +32,9 @@ def stop(*_):
 signal.signal(signal.SIGTERM, stop)
 note("started")
 print("last words of", {name!r}, flush=True)
-time.sleep({life_s}); note("over"); sys.exit({exit_code})
+end = time.monotonic() + {life_s}
+while time.monotonic() < end: time.sleep(0.02)
+note("over"); sys.exit({exit_code})
 """
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
 
@@ -44,6 +47,7 @@ class Script:
     folder: Path
     code: str
     grace_s: float = 5.0
+    gets_ready: bool = True
 
     def prepare(self) -> Program:
         return Program(
@@ -55,7 +59,7 @@ class Script:
         )
 
     def is_ready(self, pid: int) -> bool:
-        return is_alive(pid) and (self.folder / "log" / f"{self.name}.log").stat().st_size > 0
+        return self.gets_ready and is_alive(pid) and (self.folder / "log" / f"{self.name}.log").stat().st_size > 0
 
     def explain(self, last_lines: str) -> str:
         return f"{self.name}: {last_lines}"
@@ -175,9 +179,11 @@ def test_a_park_command_is_a_process_of_its_own(tmp_path: Path) -> None:
 def test_a_child_that_does_not_get_ready(tmp_path: Path) -> None:
     with Supervisor(tmp_path) as supervisor:
         with pytest.raises(ServiceError, match=r"child: Traceback(?s:.*)ZeroDivisionError"):
-            supervisor.start(Script("child", tmp_path, "import time; time.sleep(0.2); 1/0"))
+            supervisor.start(Script("child", tmp_path, "1/0", gets_ready=False))
         with pytest.raises(ServiceError, match=r"never was not ready within 0.3 s; see .*never.log"):
-            supervisor.start(Script("never", tmp_path, "import time; time.sleep(60)"), ready_within_s=0.3)
+            supervisor.start(
+                Script("never", tmp_path, "import time; time.sleep(60)", gets_ready=False), ready_within_s=0.3
+            )
         never = ParkCommand("never-up", ("up", "--help"), tmp_path, is_up=lambda: False)
         with pytest.raises(ServiceError, match=r"park up --help ended:"):
             supervisor.start(never)

@@ -49,7 +49,7 @@ async def test_requests_that_arrive_in_pieces_or_together_are_answered_in_order(
 
 
 async def test_many_devices_take_the_ports_behind() -> None:
-    (port,) = free_ports(1)
+    port, _ = free_ports(2)
     field = BenchField(UNITS_A_PORT + 3, 2, port)
     assert field.ports == [port, port + 1]
     await field.start()

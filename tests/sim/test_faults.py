@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from park_gateway.device import words_of
-from park_sim.faults import KINDS
+from park_sim.fault_kinds import KINDS
 from park_sim.field import Field
 from park_sim.journal import Journal, read_journal
 from park_sim.sample import sample_site

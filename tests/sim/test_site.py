@@ -1,3 +1,5 @@
+import shutil
+import socket
 from pathlib import Path
 
 import pytest
@@ -6,6 +8,7 @@ from park_gateway.config import load_site
 from park_gateway.device import Order, Protocol
 from park_sim.sample import sample_site
 from park_sim.site import OPCUA, read_field
+from park_sim.site_copy import copy_site
 from park_sim.world import instruments
 from park_wire.errors import ConfigError
 from park_wire.quantities import QUANTITIES, Kind
@@ -34,7 +37,7 @@ def test_the_sample_site_is_the_park_that_was_ordered() -> None:
     points = [point for device in field for point in device.model.points]
     assert len(points) > 400
     assert sum(1_000 / device.period_ms for device in field for _ in device.model.points) > 300
-    quantities = {QUANTITIES[point.quantity] for point in points}
+    quantities = [QUANTITIES[point.quantity] for point in points]
     assert {quantity.system for quantity in quantities} >= {"energy", "safety", "environment", "logistics"}
     assert {quantity.kind for quantity in quantities} == {Kind.GAUGE, Kind.COUNTER, Kind.STATE}
     assert sum(device.model.protocol is Protocol.OPCUA for device in field) == 13
@@ -117,3 +120,20 @@ def test_a_file_that_is_no_site_is_refused(tmp_path: Path, content: str) -> None
     path.write_text(content, "utf-8")
     with pytest.raises(ConfigError):
         read_field(path)
+
+
+def test_a_copied_site_has_free_ports_and_keeps_them(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        source, target = tmp_path / "source", tmp_path / "target"
+        shutil.copytree(sample_site(), source)
+        busy = taken.getsockname()[1]
+        gateway = source / "gateway.toml"
+        gateway.write_text(gateway.read_text("utf-8").replace("127.0.0.1:5021", f"127.0.0.1:{busy}"), "utf-8")
+        ports = copy_site(source, target)
+        assert len(set(ports.values())) == len(ports) == 6
+        assert ports[busy] != busy
+        assert {device.address.port for device in read_field(target / "gateway.toml")} == set(ports.values())
+        assert copy_site(source, target) == ports
+    assert (target / "park.toml").read_bytes() == (source / "park.toml").read_bytes()
+    with pytest.raises(ConfigError, match=r"gateway\.toml"):
+        copy_site(tmp_path / "target" / "none", target)

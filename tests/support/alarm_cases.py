@@ -101,7 +101,8 @@ def load_case(path: Path) -> AlarmCase:
     table = tomllib.loads(path.read_text(encoding="utf-8"))
     refuse_unknown(table, KEYS, path.name)
     refuse_unknown(table["rule"], RULE_KEYS, f"{path.name}: rule")
-    settings = {key: microseconds(value) if key in DURATIONS else value for key, value in table["rule"].items()}
+    settings: dict[str, Any] = dict(table["rule"])
+    settings |= {key: microseconds(settings[key]) for key in DURATIONS if key in settings}
     settings["kind"] = RuleKind[settings["kind"]]
     readings, last = parse_series(table["series"], microseconds(table["every"]))
     return AlarmCase(

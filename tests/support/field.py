@@ -1,4 +1,4 @@
-"""Field devices on loopback for the gateway's tests: real pymodbus and asyncua servers, and a line that talks nonsense."""
+"""Field devices on loopback for the gateway's tests: real pymodbus and asyncua servers, and lines of nonsense."""
 
 import asyncio
 import contextlib
@@ -6,6 +6,7 @@ import math
 import struct
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 
 from park_gateway.config import load_site
 from park_gateway.device import SAMPLE_WORDS, DeviceModel, image, load_model
+from park_gateway.point import EventKind
 from park_gateway.reading import Readings
 from park_gateway.site import Site
 from park_wire.quality import Mark
@@ -43,7 +45,7 @@ class Meter:
     reads: int = 0
 
     def words(self, address: int, count: int) -> list[int]:
-        """What a read answers: the image, zeros between, and the sample where the last two words are not the maker's."""
+        """What a read answers: the image, zeros between, and the sample where the last words are not the maker's."""
         shown = image(self.model, self.values, self.mark)
         words = [shown.get(at, 0) for at in range(address, address + count)]
         last = range(address + count - SAMPLE_WORDS, address + count)
@@ -210,100 +212,104 @@ async def running(*work: Awaitable[None]) -> AsyncGenerator[None]:
             raise result
 
 
-class OpcuaField:
-    """A real asyncua server with one device of a model, and the counter of a simulated one."""
+class OpcuaServer:
+    """A real asyncua server. Making one takes seconds of processor time, so tests share it and bring their devices."""
 
-    def __init__(self, model: str, root: str = "tank-1") -> None:
-        self.model = load_model(model)
-        self.root = root
+    def __init__(self) -> None:
+        self.library: Any = asyncua.Server()  # pyright: ignore[reportPrivateImportUsage]
         self.port = 0
-        self.server: Any = None
-        self.nodes: dict[str, Any] = {}
-        self.kinds: dict[str, Any] = {}
-        self.device: Any = None
-        self._ordinal = 0
+        self._devices = 0
+        self._kinds: dict[str, Any] = {}
 
-    async def start(self, port: int = 0, limits: dict[int, int] | None = None) -> None:
-        """Listen, with the values of a device that was just switched on."""
-        self.port = port or _free_port()
-        server: Any = asyncua.Server()  # pyright: ignore[reportPrivateImportUsage]
-        await server.init()
-        server.set_endpoint(f"opc.tcp://127.0.0.1:{self.port}")
-        server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
-        for _ in range(NAMESPACE - 1):
-            await server.register_namespace("urn:test:field")
-        for node, limit in (limits or {}).items():
-            await server.get_node(ua.NodeId(node)).write_value(ua.Variant(limit, ua.VariantType.UInt32))
-        self.device = await server.nodes.objects.add_object(self._id(""), f"{NAMESPACE}:{self.root}")
-        await self.device.set_event_notifier([ua.EventNotifier.SubscribeToEvents])
-        for point in self.model.points:
-            name = point.node or ""
-            self.nodes[name] = await self.device.add_variable(self._id(name), f"{NAMESPACE}:{name}", 0.0)
-        self.nodes["Sample"] = await self.device.add_variable(
-            self._id("Sample"), f"{NAMESPACE}:Sample", 0, ua.VariantType.UInt32
-        )
-        for kind in self.model.events:
-            fields = [(name, ua.VariantType.String) for name in kind.fields.values()]
-            self.kinds[kind.kind] = await server.nodes.base_event_type.add_object_type(
-                ua.NodeId(kind.type, NAMESPACE), f"{NAMESPACE}:{kind.type}"
-            )
-            for name, variant in fields:
-                await self.kinds[kind.kind].add_property(
-                    ua.NodeId(f"{kind.type}.{name}", NAMESPACE), f"{NAMESPACE}:{name}", "", variant
-                )
-        await server.start()
-        self.server = server
-
-    def _id(self, name: str) -> Any:
-        return ua.NodeId(f"{self.root}.{name}" if name else self.root, NAMESPACE)
-
-    async def show(self, sample: bool = True, **values: Any) -> None:
-        """Give variables new values, DataValues as they are, and count."""
-        for name, value in values.items():
-            shown = value if isinstance(value, ua.DataValue) else _data_value(value)
-            await self.server.write_attribute_value(self.nodes[name].nodeid, shown)
-        if sample:
-            self._ordinal += 1
-            number = ua.Variant(self._ordinal, ua.VariantType.UInt32)
-            await self.server.write_attribute_value(self.nodes["Sample"].nodeid, _data_value(number))
-
-    async def fire(self, kind: str, **fields: Any) -> None:
-        """Raise an event at the device."""
-        generator = await self.server.get_event_generator(self.kinds[kind], self.device)
-        for name, value in fields.items():
-            setattr(generator.event, name, value)
-            generator.event.data_types[name] = ua.VariantType.String if isinstance(value, str) else ua.VariantType.Double
-        await generator.trigger()
+    async def start(self) -> None:
+        """Build the address space and listen."""
+        await self.library.init()
+        self.library.set_endpoint("opc.tcp://127.0.0.1:0")
+        self.library.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        assert await self.library.register_namespace("urn:test:field") == NAMESPACE
+        await self.library.start()
+        self.port = self.library.bserver.port
 
     async def stop(self) -> None:
-        """Stop the server."""
-        if self.server is not None:
-            await self.server.stop()
-            self.server = None
+        """End the server."""
+        await self.library.stop()
+
+    async def close_port(self) -> None:
+        """Hang up on every client and listen no more."""
+        await self.library.bserver.stop()
+
+    async def open_port(self) -> None:
+        """Listen again, on the same port."""
+        await self.library.bserver.start()
+
+    async def add(self, model: str) -> "OpcuaField":
+        """A new device of this model, with the values that it has when it is switched on."""
+        self._devices += 1
+        device = OpcuaField(self, load_model(model), f"device-{self._devices}")
+        await device.build()
+        return device
+
+    async def event_type(self, kind: EventKind) -> Any:
+        """The type of an event, made at its first use."""
+        if kind.type not in self._kinds:
+            base = self.library.nodes.base_event_type
+            made = await base.add_object_type(ua.NodeId(kind.type, NAMESPACE), f"{NAMESPACE}:{kind.type}")
+            for name in kind.fields.values():
+                node = ua.NodeId(f"{kind.type}.{name}", NAMESPACE)
+                await made.add_property(node, f"{NAMESPACE}:{name}", "", ua.VariantType.String)
+            self._kinds[kind.type] = made
+        return self._kinds[kind.type]
 
 
-def _data_value(value: Any, status: int = 0, source: Any = None) -> Any:
-    from datetime import UTC, datetime  # noqa: PLC0415
+class OpcuaField:
+    """One device of a model on an OPC UA server, and its counter. Made by `OpcuaServer.add`."""
 
-    variant = value if isinstance(value, ua.Variant) else ua.Variant(value)
-    stamp = source or datetime.now(UTC).replace(tzinfo=None)
-    return ua.DataValue(variant, ua.StatusCode(status), stamp, datetime.now(UTC).replace(tzinfo=None))
+    def __init__(self, server: OpcuaServer, model: DeviceModel, root: str) -> None:
+        self.server = server
+        self.model = model
+        self.root = root
+        self.nodes: dict[str, Any] = {}
+        self._object: Any = None
+        self._ordinal = 0
+
+    def _id(self, name: str = "") -> Any:
+        return ua.NodeId(f"{self.root}.{name}" if name else self.root, NAMESPACE)
+
+    async def build(self) -> None:
+        """Add the device to the address space."""
+        objects = self.server.library.nodes.objects
+        self._object = await objects.add_object(self._id(), f"{NAMESPACE}:{self.root}")
+        for point in self.model.points:
+            name = str(point.node)
+            self.nodes[name] = await self._object.add_variable(self._id(name), f"{NAMESPACE}:{name}", 0.0)
+        kind = ua.VariantType.UInt32
+        self.nodes["Sample"] = await self._object.add_variable(self._id("Sample"), f"{NAMESPACE}:Sample", 0, kind)
+        if self.model.events:
+            await self._object.set_event_notifier([ua.EventNotifier.SubscribeToEvents])
+
+    async def show(self, *, sample: bool = True, **values: Any) -> None:
+        """Give variables new values, DataValues as they are; and count, as a simulated device does last."""
+        for name, value in values.items():
+            shown = value if isinstance(value, ua.DataValue) else data_value(value)
+            await self.server.library.write_attribute_value(self.nodes[name].nodeid, shown)
+        if sample:
+            self._ordinal += 1
+            number = data_value(self._ordinal, kind=ua.VariantType.UInt32)
+            await self.server.library.write_attribute_value(self.nodes["Sample"].nodeid, number)
+
+    async def fire(self, kind: str, **fields: str | float) -> None:
+        """Raise an event at the device."""
+        known = next(one for one in self.model.events if one.kind == kind)
+        generator = await self.server.library.get_event_generator(await self.server.event_type(known), self._object)
+        for name, value in fields.items():
+            setattr(generator.event, name, value)
+            text = isinstance(value, str)
+            generator.event.data_types[name] = ua.VariantType.String if text else ua.VariantType.Double
+        await generator.trigger()
 
 
-def _free_port() -> int:
-    import socket  # noqa: PLC0415
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@contextlib.asynccontextmanager
-async def opcua_field(model: str, **more: Any) -> AsyncGenerator[OpcuaField]:
-    """A running OpcuaField."""
-    served = OpcuaField(model)
-    await served.start(**more)
-    try:
-        yield served
-    finally:
-        await served.stop()
+def data_value(value: Any, status: str = "Good", *, source: datetime | None = None, kind: Any = None) -> Any:
+    """A value with its status code by name; its source's time is now unless it is given."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    code = ua.StatusCode(getattr(ua.StatusCodes, status))
+    return ua.DataValue(ua.Variant(value, kind or ua.VariantType.Double), code, source or now, now)

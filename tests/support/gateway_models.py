@@ -28,7 +28,7 @@ def point_at(name: str, register: Register, *, scale: float = 1.0) -> Point:
 def model_of(*points: Point, **more: object) -> DeviceModel:
     """A Modbus model of these points."""
     plain = DeviceModel(name="m", zh="表", en="Meter", protocol=Protocol.MODBUS, source="test", points=points)
-    return replace(plain, **more)  # pyright: ignore[reportArgumentType]
+    return replace(plain, **more)
 
 
 @st.composite

@@ -50,6 +50,7 @@ class MqttClient:
         self._client.on_message = self._on_message
         self._client.on_publish = self._on_publish
         self._client.on_socket_open = _send_at_once
+        self._client.max_inflight_messages_set(64)
         self._client.connect(parts.hostname, parts.port, keepalive=30)
         self._client.loop_start()
         self._wait(lambda: self.reason != "no answer", "an answer to CONNECT")
@@ -75,6 +76,10 @@ class MqttClient:
     def publish(self, topic: str, payload: bytes = b"x", qos: int = 1, *, retain: bool = False) -> None:
         """Publish and wait for the broker's PUBACK."""
         self._client.publish(topic, payload, qos, retain).wait_for_publish(WAIT_S)
+
+    def publish_soon(self, topic: str, payload: bytes, qos: int = 1) -> None:
+        """Publish without waiting for anything."""
+        self._client.publish(topic, payload, qos)
 
     def is_confirmed(self, topic: str, payload: bytes) -> bool:
         """Publish with QoS 1; False when the broker ends the connection instead of confirming."""

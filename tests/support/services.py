@@ -76,7 +76,7 @@ def make_service_folder() -> Path:
 
     In memory where there is plenty: the servers do every fsync, and a disk that others use makes the tests slow.
     """
-    memory = Path("/dev/shm")
+    memory = Path("/dev/shm")  # noqa: S108 - mkdtemp makes the name
     place = (
         memory if memory.is_dir() and shutil.disk_usage(memory).free > _PLENTY_BYTES else Path(tempfile.gettempdir())
     )

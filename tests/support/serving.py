@@ -12,16 +12,19 @@ import time
 from collections.abc import Generator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 import numpy as np
 import uvicorn
 from fastapi import FastAPI
 from psycopg.types.json import Jsonb
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
 
 from park_platform.api.app import create_app
 from park_platform.api.settings import ServeSettings
-from park_platform.cli.serve import listen, uvicorn_config
+from park_platform.cli.serve import STUCK_MS, listen, uvicorn_config
 from park_platform.embedded.broker import Broker
 from park_platform.storage.alarms import Happening, record, store_chain
 from park_platform.storage.connect import Connection
@@ -93,9 +96,18 @@ class Served:
             self._clients[name] = self._sign_in(name)
         return self._clients[name]
 
-    def cookie(self, name: str) -> str:
-        """The session cookie of the shared client, as a header."""
-        return "; ".join(f"{key}={value}" for key, value in self.client(name).cookies.items())
+    @contextmanager
+    def live(self, name: str | None, *, origin: str | None = "", **options: Any) -> Generator[ClientConnection]:
+        """A live stream with the session of the shared client; `origin` "" is our own page's."""
+        cookies = self.client(name).cookies if name else httpx.Cookies()
+        with connect(
+            f"{self.base_url.replace('http', 'ws')}/api/v1/live",
+            origin=None if origin is None else Origin(origin or self.base_url),
+            additional_headers={"Cookie": "; ".join(f"{key}={value}" for key, value in cookies.items())},
+            compression=None,
+            **options,
+        ) as stream:  # pyright: ignore[reportUnknownVariableType]  # its overload with **kwargs
+            yield stream
 
     def close(self) -> None:
         """Close the shared clients."""
@@ -123,9 +135,11 @@ def running(app: FastAPI, port_socket: object) -> Generator[None]:
 
 
 @contextmanager
-def serving(park: ParkDatabase, broker_url: str, planted: dict[str, Planted]) -> Generator[Served]:
+def serving(
+    park: ParkDatabase, broker_url: str, planted: dict[str, Planted], *, stuck_ms: int = STUCK_MS
+) -> Generator[Served]:
     """A server over this database and broker."""
-    with listen("127.0.0.1", 0) as listener:
+    with listen("127.0.0.1", 0, stuck_ms=stuck_ms) as listener:
         base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         app = create_app(ServeSettings.of(park.url("api"), broker_url, base_url))
         with running(app, listener):

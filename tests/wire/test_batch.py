@@ -203,6 +203,7 @@ BAD_EVENTS: dict[str, Event] = {
     "body holds u64": Event("weighbridge-1", NOON, "note", {"a": 2**63}),
     "key is a number": Event("weighbridge-1", NOON, "note", {"a": {1: 2}}),
     "body is too deep": Event("weighbridge-1", NOON, "note", nested(9)),
+    "body holds too deep a list": Event("weighbridge-1", NOON, "note", {"a": [[[[[[[[[]]]]]]]]]}),
     "body holds a column": Event("weighbridge-1", NOON, "note", {"a": ints("B", [1])}),
     "body holds undefined": Event("weighbridge-1", NOON, "note", {"a": cbor2.undefined}),
 }

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from park_wire import command
 from park_wire.command import GROUP, main
 
 
 def run(*args: str, before: str = "", path: Path | None = None) -> subprocess.CompletedProcess[str]:
     """Run `park` in a process of its own; `before` is Python to run there first."""
     program = f"import sys\n{before}\nfrom park_wire.command import main\nsys.exit(main({list(args)!r}))"
-    environment = os.environ | ({} if path is None else {"PYTHONPATH": str(path)})
+    ours = str(Path(command.__file__).parents[1])
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([ours] if path is None else [str(path), ours])}
     return subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False, env=environment
     )

@@ -17,9 +17,9 @@ from starlette.routing import BaseRoute
 from park_platform.access.attempts import Attempts
 from park_platform.access.policy import POLICY, Policy, Route, check_routes
 from park_platform.api import alarms, failures, gateways, letters, live, points, readings, session
+from park_platform.api.boundary import Boundary
 from park_platform.api.door import Serving, SignedIn, authorize
 from park_platform.api.feed import Feed
-from park_platform.api.headers import SecurityHeaders
 from park_platform.api.hub import Hub
 from park_platform.api.problems import MEDIA_TYPE
 from park_platform.api.settings import ServeSettings
@@ -27,7 +27,6 @@ from park_platform.api.watch import Watch
 from park_platform.storage.connect import pool
 from park_wire.errors import ConfigError, Fault
 
-MOST_BODY_BYTES: Final = 1 << 20
 ROUTERS: Final = (
     session.router,
     points.router,
@@ -75,13 +74,9 @@ def create_app(settings: ServeSettings, *, routers: Iterable[APIRouter] = ROUTER
         try:
             yield
         finally:
-            import time; t=time.monotonic()
             await asyncio.to_thread(feed.stop)
-            print("FEED", time.monotonic()-t)
             await asyncio.to_thread(watch.stop)
-            print("WATCH", time.monotonic()-t)
             await asyncio.to_thread(connections.close)
-            print("POOL", time.monotonic()-t)
 
     app = FastAPI(
         title="Parkhub 园枢",
@@ -94,8 +89,7 @@ def create_app(settings: ServeSettings, *, routers: Iterable[APIRouter] = ROUTER
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
-        max_body_size=MOST_BODY_BYTES,
-        middleware=[Middleware(SecurityHeaders, secure=settings.origin.secure)],
+        middleware=[Middleware(Boundary, secure=settings.origin.secure)],
     )
     failures.install(app)
     for router in (*routers, _description_router(settings)):

@@ -64,8 +64,9 @@ class Board:
         """
         with self._lock:
             slots: NDArray[np.intp] = np.searchsorted(self._point, points)
-            slots = slots[slots < len(self._point)]
-            slots = slots[np.isin(self._point[slots], points, assume_unique=True)]
+            within = slots < len(self._point)
+            slots, points = slots[within], points[within]
+            slots = slots[self._point[slots] == points]
             fresh = slots[self._changed[slots] > change]
             values = Values(self._point[fresh], self._time[fresh], self._value[fresh], self._quality[fresh])
             return values, self._change

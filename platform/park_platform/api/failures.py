@@ -9,10 +9,9 @@ from fastapi.exceptions import RequestValidationError, WebSocketRequestValidatio
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
-from starlette.websockets import WebSocket
 
 from park_platform.api.problems import Problem, language_of, problem_response
-from park_wire.errors import ParkError, StoreError, StoreFull, StoreUnavailable
+from park_wire.errors import ParkError, StoreFull, StoreUnavailable
 from park_wire.quantities import Text
 
 log = structlog.get_logger()
@@ -40,15 +39,11 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(WebSocketRequestValidationError, _validation)
     app.add_exception_handler(ParkError, _park)
-    app.add_exception_handler(Exception, _unforeseen)
 
 
 async def _problem(connection: HTTPConnection, error: Exception) -> Response:
     assert isinstance(error, Problem)  # noqa: S101 - registered for nothing else
-    response = problem_response(error, language_of(connection))
-    if isinstance(connection, WebSocket):
-        await connection.send_denial_response(response)
-    return response
+    return problem_response(error, language_of(connection))
 
 
 async def _http(connection: HTTPConnection, error: Exception) -> Response:
@@ -78,12 +73,5 @@ async def _park(connection: HTTPConnection, error: Exception) -> Response:
     if isinstance(error, StoreUnavailable | StoreFull):
         # The watch has logged that the database is gone; not again for each request.
         return await _problem(connection, Problem("database-unavailable", headers={"Retry-After": "5"}))
-    if isinstance(error, StoreError):
-        log.error("request_failed", path=connection.url.path, error=str(error))
-        return await _problem(connection, Problem("internal"))
-    return await _unforeseen(connection, error)
-
-
-async def _unforeseen(connection: HTTPConnection, error: Exception) -> Response:
-    log.error("request_failed", path=connection.url.path, exc_info=error)
+    log.error("request_failed", path=connection.url.path, error=str(error))
     return await _problem(connection, Problem("internal"))

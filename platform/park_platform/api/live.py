@@ -139,7 +139,11 @@ class Stream:
     async def _send(self, kind: str, **fields: Any) -> None:
         self._seq += 1
         head = {"v": VERSION, "kind": kind, "seq": self._seq, "server_time": time.time_ns() // 1000}
-        await self._websocket.send_bytes(cbor.encode(head | fields))
+        try:
+            await self._websocket.send_bytes(cbor.encode(head | fields))
+        except RuntimeError as error:
+            # uvicorn's answer once it has closed a connection by itself, because no pong came.
+            raise WebSocketDisconnect from error
 
     async def _is_still_welcome(self) -> bool:
         """Look at session and grants again. While the database is away nobody is sent away, and nothing new comes."""

@@ -20,6 +20,7 @@ from park_wire.errors import ConfigError, Fault, StoreError
 app = typer.Typer(add_completion=False, help="Serve the API and the live stream. 接口与实时数据服务")
 log = structlog.get_logger()
 EXIT_CONFIGURATION: Final = 2
+STUCK_MS: Final = 30_000
 _LARGEST_MESSAGE: Final = 4_096
 
 
@@ -64,11 +65,15 @@ def uvicorn_config(application: object, *, proxied: bool) -> uvicorn.Config:
     )
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens there. Raises ConfigError with the remedy when the address can't be had."""
+def listen(host: str, port: int, *, stuck_ms: int = STUCK_MS) -> socket.socket:
+    """A socket that listens there. Raises ConfigError with the remedy when the address can't be had.
+
+    A connection whose peer takes nothing for `stuck_ms` is ended by the kernel: else a live stream waits for ever.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stuck_ms)
     try:
         listener.bind((host, port))
     except OSError as error:

@@ -20,7 +20,7 @@ from park_platform.embedded.accounts import Accounts, Credential, hash_password
 from park_platform.embedded.handshake import Answer, knock
 from park_platform.embedded.ports import LOOPBACK, demand_port, keep_port, read_port
 from park_platform.embedded.store_limits import INBOX, SUBJECTS, limit_store
-from park_platform.files import locked, make_folder, write_private
+from park_platform.files import explained, locked, make_folder, write_private
 from park_platform.program import Child, Program, launch, running_pid
 from park_wire.errors import ServiceError
 from park_wire.topics import check_id
@@ -132,16 +132,17 @@ class Broker:
 
     def prepare(self) -> Program:
         """Write its configuration and say how to run it. Raises ServiceError with the remedy."""
-        make_folder(self.folder, 0o700)
-        check_room(self.folder, _ROOM_BYTES, "the broker")
-        if self._port is not None:
-            # Clients already know it.
-            demand_port(self._port, self.name)
-        else:
-            self._port = keep_port(self.folder / "port", self.name, self._asked_port)
-        keep_port(self.folder / "own-port", f"{self.name} (its own protocol)")
-        with locked(self.folder / "reload.lock"):
-            self._write_configuration()
+        with explained(self.name):
+            make_folder(self.folder, 0o700)
+            check_room(self.folder, _ROOM_BYTES, "the broker")
+            if self._port is not None:
+                # Clients already know it.
+                demand_port(self._port, self.name)
+            else:
+                self._port = keep_port(self.folder / "port", self.name, self._asked_port)
+            keep_port(self.folder / "own-port", f"{self.name} (its own protocol)")
+            with locked(self.folder / "reload.lock"):
+                self._write_configuration()
         return Program(
             name=self.name,
             argv=(str(_binary()), "-c", str(self.folder / "nats.conf")),
@@ -153,7 +154,11 @@ class Broker:
         """Whether process `pid` lets users in by the configuration that was written last, and its store is limited."""
         if not self._is_in_force(pid):
             return False
-        limit_store(self._own_port(), _KEEPER, self._keeper_password(), self._store_size())
+        try:
+            limit_store(self._own_port(), _KEEPER, self._keeper_password(), self._store_size())
+        except ConnectionRefusedError:
+            # That listener is opened last.
+            return False
         return True
 
     def explain(self, last_lines: str) -> str:

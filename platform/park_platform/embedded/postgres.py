@@ -21,7 +21,7 @@ import structlog
 
 from park_platform.embedded.account import can_reach, check_room, choose_user
 from park_platform.embedded.ports import LOOPBACK, demand_port, keep_port, read_port
-from park_platform.files import make_folder, pass_through_mode, sync_folder
+from park_platform.files import explained, make_folder, pass_through_mode, sync_folder
 from park_platform.program import Child, Program, User, launch, running_pid
 from park_platform.secrets import keep_password
 from park_wire.errors import ServiceError
@@ -108,6 +108,25 @@ class Postgres:
 
     def prepare(self) -> Program:
         """Make the cluster when there is none, and say how to run it. Raises ServiceError with the remedy."""
+        with explained(self.name):
+            return self._prepare()
+
+    def is_ready(self, pid: int) -> bool:
+        """Whether the postmaster `pid` takes connections; it says so itself, as pg_ctl reads it."""
+        try:
+            lines = (self._cluster / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+        except FileNotFoundError:
+            return False
+        return len(lines) >= 8 and lines[0].strip() == str(pid) and lines[7].strip() == "ready"
+
+    def explain(self, last_lines: str) -> str:
+        """Why it ended, in one sentence with the remedy, from the last lines of its log."""
+        for text, remedy in _REMEDIES.items():
+            if text in last_lines:
+                return f"PostgreSQL in {self.folder} did not start: {remedy}\n{last_lines}"
+        return f"PostgreSQL in {self.folder} did not start; the end of {self.log_file} says why:\n{last_lines}"
+
+    def _prepare(self) -> Program:
         make_folder(self.folder, pass_through_mode())
         user = choose_user(self._cluster.stat().st_uid if self._cluster.exists() else None)
         binaries = _binaries(self.folder, user)
@@ -132,21 +151,6 @@ class Postgres:
         options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
         # SIGINT is PostgreSQL's fast shutdown; a checkpoint of all buffers may take a while.
         return self._program((str(binaries / "postgres"), "-D", data, *options), self._cluster, user, grace_s=60.0)
-
-    def is_ready(self, pid: int) -> bool:
-        """Whether the postmaster `pid` takes connections; it says so itself, as pg_ctl reads it."""
-        try:
-            lines = (self._cluster / "postmaster.pid").read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
-            return False
-        return len(lines) >= 8 and lines[0].strip() == str(pid) and lines[7].strip() == "ready"
-
-    def explain(self, last_lines: str) -> str:
-        """Why it ended, in one sentence with the remedy, from the last lines of its log."""
-        for text, remedy in _REMEDIES.items():
-            if text in last_lines:
-                return f"PostgreSQL in {self.folder} did not start: {remedy}\n{last_lines}"
-        return f"PostgreSQL in {self.folder} did not start; the end of {self.log_file} says why:\n{last_lines}"
 
     def _program(self, argv: tuple[str, ...], folder: Path, user: User | None, *, grace_s: float) -> Program:
         return Program(

@@ -30,7 +30,8 @@ _TIMEOUT_S: Final = 5.0
 def limit_store(port: int, user: str, password: str, store_bytes: int) -> None:
     """Give each stream its share of `store_bytes`, by the broker's own protocol on `port`.
 
-    `user` may publish SUBJECTS and read below INBOX. Raises ServiceError when the broker does not agree.
+    `user` may publish SUBJECTS and read below INBOX. Raises ServiceError when the broker does not agree, and
+    ConnectionRefusedError when nobody listens.
     """
     try:
         with socket.create_connection((LOOPBACK, port), timeout=_TIMEOUT_S) as link, link.makefile("rwb") as stream:
@@ -40,6 +41,8 @@ def limit_store(port: int, user: str, password: str, store_bytes: int) -> None:
                 wanted = {"max_bytes": int(store_bytes * share), "discard": "new"}
                 if any(settings[key] != value for key, value in wanted.items()):
                     _ask(stream, f"$JS.API.STREAM.UPDATE.{name}", json.dumps({**settings, **wanted}).encode())
+    except ConnectionRefusedError:
+        raise
     except (OSError, ValueError, KeyError) as error:
         raise ServiceError(f"the broker's store can't be limited: {error!r}; see its log") from error
 

@@ -9,6 +9,7 @@ Whatever fails, memory is thrown away and loaded again from the database; the ga
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -49,7 +50,7 @@ log = structlog.get_logger()
 
 COLLECT_S: Final = 0.02
 MOST_ROWS: Final = 50_000
-_KEEP_HOUSE_S: Final = 0.5
+_KEEP_HOUSE_S: Final = 0.25
 _CALL_S: Final = 1.0
 _MOST_TRIES: Final = 3
 # After a takeover from a dead worker the first batches are tried one by one: one of them may have killed it.
@@ -94,6 +95,9 @@ class _Session:
     heart: Heart
     owned: dict[str, _Owned] = field(default_factory=dict[str, _Owned])
     kept_house_at: float = 0.0
+    backlog: deque[Arrived] = field(default_factory=deque[Arrived])
+    heard: set[int] = field(default_factory=set[int])
+    resets: set[int] = field(default_factory=set[int])
 
 
 class Intake:
@@ -159,20 +163,19 @@ class Intake:
         if now_s - session.kept_house_at >= _KEEP_HOUSE_S:
             session.kept_house_at = now_s
             self._keep_house(session)
-        arrived = self._link.take(_KEEP_HOUSE_S / 5)
-        if arrived:
-            arrived += self._collect()
-        by_gateway = self._sort(session, arrived)
-        for name, messages in by_gateway.items():
-            self._dispatch(session, session.owned[name], messages)
+        if not session.backlog:
+            session.backlog += self._link.take(_KEEP_HOUSE_S / 5)
+            if session.backlog:
+                session.backlog += self._collect()
+        by_gateway = self._take_messages(session)
         for owned in session.owned.values():
             owned.stream.expire_held(self._clock())
-        resets = streams_with_resets(
-            session.connection, [owned.stream.claim.stream for owned in session.owned.values()]
-        )
         due = [
-            owned for owned in session.owned.values() if not owned.stream.idle or owned.stream.claim.stream in resets
+            owned
+            for owned in session.owned.values()
+            if not owned.stream.idle or owned.stream.claim.stream in session.resets
         ]
+        session.resets.clear()
         if due:
             self._commit(session, due, by_gateway)
 
@@ -184,24 +187,23 @@ class Intake:
             more += self._link.take(left)
         return more
 
-    def _sort(self, session: _Session, arrived: Sequence[Arrived]) -> dict[str, list[Arrived]]:
-        by_gateway: dict[str, list[Arrived]] = {}
-        stray: list[Arrived] = []
-        for message in arrived:
-            if message.retained:
-                self.counts.retained += 1
-                stray.append(message)
+    def _take_messages(self, session: _Session) -> dict[str, list[Arrived]]:
+        """Dispatch the backlog until a commit is full; returns what was dispatched, by stream."""
+        taken: dict[str, list[Arrived]] = {}
+        while session.backlog:
+            arrived = session.backlog.popleft()
+            name = "gw-" + parse_gateway_topic(arrived.topic)[0]
+            owned = session.owned.get(name)
+            if arrived.retained or owned is None:
+                self.counts.retained += arrived.retained
+                self._link.acknowledge([arrived])
                 continue
-            name = "gw-" + parse_gateway_topic(message.topic)[0]
-            if name in session.owned:
-                by_gateway.setdefault(name, []).append(message)
-            else:
-                stray.append(message)
-        self._link.acknowledge(stray)
-        if by_gateway:
-            with database_errors():
-                heard(session.connection, [session.owned[name].stream.gateway.id for name in by_gateway])
-        return by_gateway
+            taken.setdefault(name, []).append(arrived)
+            session.heard.add(owned.stream.gateway.id)
+            self._dispatch(session, owned, [arrived])
+            if sum(owned.stream.planned_rows for owned in session.owned.values()) >= MOST_ROWS:
+                break
+        return taken
 
     # streams --------------------------------------------------------------------------------------------------------
 
@@ -225,6 +227,13 @@ class Intake:
             claim = take_stream(connection, row, worker)
             if claim is not None:
                 self._adopt(session, row.name, claim, cautious=_CAUTIOUS_BATCHES if row.abandoned else 0)
+        if session.heard:
+            with database_errors():
+                heard(connection, sorted(session.heard))
+            session.heard.clear()
+        session.resets = streams_with_resets(
+            connection, [owned.stream.claim.stream for owned in session.owned.values()]
+        )
         now_s = time.monotonic()
         for owned in session.owned.values():
             waits = not owned.stream.greeted and self._link.is_following(owned.stream.gateway.key)

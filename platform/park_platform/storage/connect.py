@@ -49,6 +49,8 @@ def pool(url: str, application: str, *, most: int = 8) -> Pool:
         max_size=most,
         open=True,
         timeout=5,
+        # Its back-off grows up to this; a long one would outlast the outage.
+        reconnect_timeout=2.0,
         check=ConnectionPool.check_connection,
         kwargs={"autocommit": True, "application_name": application, "options": "-c timezone=UTC"},
     )

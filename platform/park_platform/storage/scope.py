@@ -38,6 +38,8 @@ class Scope:
 
 WHOLE_PARK: Final = Scope(park=True)
 NOTHING: Final = Scope(park=False)
+_WAIT_S: Final = 2.0
+"""How long a request waits for a connection of the pool."""
 
 
 @contextmanager
@@ -61,5 +63,5 @@ def scoped(connection: Connection, scope: Scope, *, read_only: bool = True) -> G
 @contextmanager
 def borrowed(pool: Pool) -> Generator[Connection]:
     """A connection of the pool, in autocommit mode. Raises StoreUnavailable when none can be had."""
-    with database_errors(), pool.connection() as connection:
+    with database_errors(), pool.connection(timeout=_WAIT_S) as connection:
         yield connection

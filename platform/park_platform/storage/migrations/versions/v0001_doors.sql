@@ -7,6 +7,17 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
   SELECT ts, value, point_id, quality FROM reading WHERE point_id = ANY (asked) AND ts >= from_ts AND ts < to_ts
 $$;
 
+-- The reading of each point that still holds at a moment, by the point's max_age.
+CREATE FUNCTION held_at(asked int[], moment timestamptz)
+RETURNS TABLE (ts timestamptz, value float8, point_id int, quality smallint)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+  SELECT h.* FROM point p CROSS JOIN LATERAL (
+    SELECT r.ts, r.value, r.point_id, r.quality FROM reading r
+    WHERE r.point_id = p.id AND r.ts < moment AND r.ts > moment - p.max_age_ms * interval '1 millisecond'
+    ORDER BY r.ts DESC LIMIT 1
+  ) AS h WHERE p.id = ANY (asked)
+$$;
+
 CREATE FUNCTION rollups_of(asked int[], from_ts timestamptz, to_ts timestamptz) RETURNS SETOF rollup_1m
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
   SELECT * FROM rollup_1m WHERE point_id = ANY (asked) AND bucket >= from_ts AND bucket < to_ts
@@ -18,5 +29,5 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
   SELECT * FROM latest_pack WHERE stream_id IN (SELECT stream_id FROM point WHERE id = ANY (asked))
 $$;
 
-REVOKE EXECUTE ON FUNCTION readings_of, rollups_of, packs_of FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION readings_of, rollups_of, packs_of TO park_api, park_report, park_operate, park_ingest;
+REVOKE EXECUTE ON FUNCTION readings_of, held_at, rollups_of, packs_of FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION readings_of, held_at, rollups_of, packs_of TO park_api, park_report, park_operate, park_ingest;

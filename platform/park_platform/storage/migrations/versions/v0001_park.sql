@@ -380,10 +380,11 @@ CREATE TABLE dirty (                                            -- what rollups 
   from_ts   timestamptz NOT NULL,
   to_ts     timestamptz NOT NULL
 );
+CREATE INDEX dirty_stream ON dirty (stream_id);
 
 CREATE TABLE rollup_progress (
   stream_id int PRIMARY KEY REFERENCES stream,
-  done      timestamptz NOT NULL                                -- every bucket before it is written
+  done      timestamptz NOT NULL                                -- every bucket before it is written; -infinity: none yet
 );
 
 -- people ---------------------------------------------------------------------------------------------------------

@@ -1,0 +1,60 @@
+"""`park bench`: measurements, from a checkout. Exactly one JSON object, last on standard output; progress on stderr."""
+
+import json
+import os
+import platform
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from park_platform.logs import log_as
+
+app = typer.Typer(add_completion=False, help="Measure. 性能测试")
+_ALL = ("gateway", "intake", "latency")
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="What to measure; `all` prints a table. 测试项")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Run a benchmark of tests/bench. Ratios within one run mean something on any machine, absolute figures do not."""
+    log_as("bench")
+    folder = _folder()
+    known = sorted(file.stem for file in folder.glob("*.py"))
+    if name not in {*known, "all"}:
+        typer.echo(f"park bench has no {name!r}; it has {', '.join(known)} and all", err=True)
+        raise typer.Exit(2)
+    results: dict[str, dict[str, Any]] = {}
+    for each in _ALL if name == "all" else (name,):
+        typer.echo(f"bench {each} …", err=True)
+        results[each] = import_module(f"bench.{each}").run()
+    if as_json:
+        typer.echo(json.dumps(results[name] if name != "all" else results))
+        return
+    _show(results)
+
+
+def _folder() -> Path:
+    folder = Path(__file__).resolve().parents[3] / "tests" / "bench"
+    if not folder.is_dir():
+        typer.echo(
+            "park bench needs a checkout of Parkhub: its benchmarks are tests/bench, not in the package", err=True
+        )
+        raise typer.Exit(2)
+    # `bench.intake` is then a module, and benchmarks share the tests' servers and gateways.
+    sys.path.insert(0, str(folder.parent))
+    return folder
+
+
+def _show(results: dict[str, dict[str, Any]]) -> None:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
+    typer.echo(f"{os.cpu_count()} cores, {memory} GiB, Python {platform.python_version()}, {platform.platform()}")
+    for name, result in results.items():
+        for key, value in result.items():
+            shown = f"{value:,.3g}" if isinstance(value, float) and abs(value) < 1_000 else f"{value:,}"
+            typer.echo(f"  {name:<10} {key:<22} {shown:>14}")

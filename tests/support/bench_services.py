@@ -1,0 +1,57 @@
+"""Services for a benchmark: a database and a broker of their own, in a folder that goes away with them."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from park_platform.embedded.accounts import PROCESSES, gateway_account
+from park_platform.embedded.broker import Broker
+from park_platform.embedded.postgres import Postgres
+from park_platform.storage.connect import ROLES, role_name
+from park_platform.storage.migrate import database_url, migrate, prepare
+
+# /tmp may be memory; /var/tmp survives a reboot, so it is a disk.
+_DISK = os.environ.get("BENCH_FOLDER", "/var/tmp")  # noqa: S108  # the folder in it gets a random name
+
+
+@dataclass(frozen=True, slots=True)
+class BenchServices:
+    """A migrated park database and a broker with accounts for some gateways."""
+
+    folder: Path
+    postgres: Postgres
+    broker: Broker
+
+    def database_url(self, role: str, database: str = "park") -> str:
+        """How a process of this role reaches a database."""
+        password = self.postgres.password(role_name(role))
+        return database_url(self.postgres.url(database=database), role=role, password=password)
+
+    def make_database(self, name: str) -> None:
+        """Another migrated database."""
+        prepare(self.postgres.url(), name, {role: self.postgres.password(role_name(role)) for role in ROLES})
+        migrate(self.postgres.url(database=name), "plain")
+
+
+@contextmanager
+def bench_services(gateways: Sequence[str]) -> Generator[BenchServices]:
+    """Start both, with durability on as in a park."""
+    # On a real disk, unlike the tests' services: an fsync is part of what is measured.
+    folder = Path(tempfile.mkdtemp(prefix="parkhub-bench-", dir=_DISK))
+    folder.chmod(0o711)
+    postgres, broker = Postgres(folder / "postgres"), Broker(folder / "broker")
+    broker.accounts.add(*PROCESSES, *(gateway_account(gateway) for gateway in gateways))
+    try:
+        postgres.start()
+        broker.start()
+        services = BenchServices(folder, postgres, broker)
+        services.make_database("park")
+        yield services
+    finally:
+        broker.stop()
+        postgres.stop()
+        shutil.rmtree(folder, ignore_errors=True)
