@@ -45,7 +45,7 @@ def check(site: SiteFile) -> None:
     """检查站点文件，一次列出全部错误。 Check a site file and list every fault at once; opens no socket."""
     checked = _load(site)
     devices, points = len(checked.devices), sum(len(device.points) for device in checked.devices)
-    typer.echo(f"{site}: 无误，{devices} 台设备，{points} 个测点 / no faults, {devices} devices, {points} points")
+    typer.echo(f"{site}: 无误，{devices} 台设备，{points} 个测点 / no faults; devices: {devices}, points: {points}")
 
 
 @app.command()

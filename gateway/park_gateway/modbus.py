@@ -21,6 +21,7 @@ from pymodbus.framer import FramerRTU, FramerSocket, FramerType
 from pymodbus.pdu import DecodePDU, ModbusPDU
 from pymodbus.pdu.register_message import ReadHoldingRegistersResponse
 
+from park_gateway.cancel import leave_if_cancelled
 from park_gateway.decode import Block
 from park_gateway.site import Endpoint, Scheme
 from park_wire.errors import DeviceError, Nonsense, Refused, Unreachable
@@ -133,6 +134,7 @@ class Bus:
             while True:
                 self._lost.clear()
                 connected = await self._client.connect()
+                leave_if_cancelled()
                 self._tried.set()
                 if connected:
                     delay_s = _FIRST_DELAY_S

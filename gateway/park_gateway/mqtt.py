@@ -75,9 +75,15 @@ class Mqtt:
         client.username_pw_set(self._broker.credential.user, self._broker.credential.password)
         if self._tls is not None:
             client.tls_set_context(self._tls)  # pyright: ignore[reportUnknownMemberType]
+        client.on_socket_open = _send_at_once
         client.max_inflight_messages_set(2 * MOST_UNCONFIRMED)
         client.will_set(gateway_topic(self.gateway, "status"), will, qos=1, retain=False)
         return client
+
+
+def _send_at_once(_client: object, _data: object, link: Any) -> None:
+    # Otherwise a batch waits up to 40 ms for the broker's TCP to confirm the one before.
+    link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def _tls_context(broker: site.Mqtt) -> ssl.SSLContext:

@@ -144,12 +144,19 @@ class Outbox:
         now = self.now()
         drafts = self._drafts(until, now)
         sealed = 0
+        most_bytes = MOST_TRANSACTION_BYTES
         while sealed < len(drafts):
             try:
-                sealed += self._commit_some(drafts[sealed:], now)
+                sealed += self._commit_some(drafts[sealed:], now, most_bytes)
             except StoreFull:
-                self._wait(draft.pack.readings for draft in drafts[sealed:] if draft.pack)
-                raise
+                if not most_bytes:
+                    self._wait(draft.pack.readings for draft in drafts[sealed:] if draft.pack)
+                    raise
+                # There may still be room for one by one.
+                most_bytes = 0
+        if self._full:
+            self._full = False
+            _log.info("outbox_has_room", path=str(self._file.path))
         return sealed
 
     def _drafts(self, until: int, now: int) -> list[_Draft]:
@@ -178,15 +185,16 @@ class Outbox:
     def _beat_is_due(self, now: int) -> bool:
         return self._last_live_at is None or not 0 <= now - self._last_live_at < BEAT_US
 
-    def _commit_some(self, drafts: list[_Draft], now: int) -> int:
-        """Seal and commit as many drafts as fit into one transaction; how many they were."""
+    def _commit_some(self, drafts: list[_Draft], now: int, most_bytes: int) -> int:
+        """Seal and commit the first drafts in one transaction of about `most_bytes`; how many they were."""
         new: list[NewRow] = []
         size = 0
         for draft in drafts:
             row = self._new_row(draft, now)
             new.append(row)
             size += row.size
-            if size >= MOST_TRANSACTION_BYTES:
+            # A tombstone alone always fits: it would come again and again while nothing else finds room.
+            if size >= most_bytes and not draft.loss:
                 break
         states = dict(self.lanes)
         accepted: list[Accepted] = []
@@ -205,7 +213,8 @@ class Outbox:
         self.lanes = states
         if any(row.lane is Lane.LIVE for row in new):
             self._last_live_at = now
-        self._room_again(drafts[0].loss)
+        if drafts[0].loss:
+            self._given_up = None
         if self._trace is not None:
             self._trace.write(accepted)
         return len(new)
@@ -230,7 +239,7 @@ class Outbox:
     def _wait(self, chunks: Iterable[Readings]) -> None:
         if not self._full:
             self._full = True
-            _log.error("outbox_full", path=str(self._file.path), waiting_at_most=MOST_WAITING)
+            _log.error("outbox_full", path=str(self._file.path), remedy="bring the link to the centre back")
         self._waiting = list(chunks)
         waiting = sum(len(chunk) for chunk in self._waiting)
         while waiting > MOST_WAITING:
@@ -242,13 +251,6 @@ class Outbox:
         was = self._given_up or loss
         n = loss.n + (self._given_up.n if self._given_up else 0)
         self._given_up = Loss(n, min(was.from_ts, loss.from_ts), max(was.to_ts, loss.to_ts), GIVEN_UP)
-
-    def _room_again(self, told: Loss | None) -> None:
-        if told is not None:
-            self._given_up = None
-        if self._full:
-            self._full = False
-            _log.info("outbox_has_room", path=str(self._file.path), readings_given_up=told.n if told else 0)
 
     # Out: unacknowledged, acknowledge, new_epoch
 

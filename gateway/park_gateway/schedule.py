@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from park_gateway.cancel import leave_if_cancelled
 from park_gateway.clock import Anchor
 from park_gateway.decode import Block, decode_block
 from park_gateway.modbus import Bus, NotConnected, read_block
@@ -188,14 +189,21 @@ class _Link:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.bus.up.wait(), max(self.ask_at, due_s) - loop.time())
         else:
-            await asyncio.sleep(due_s - loop.time())
-            # Another poll of the device may find it back meanwhile.
-            while self.presence.is_lost and (left_s := self.ask_at - loop.time()) > 0:
-                await asyncio.sleep(min(left_s, _LOOK_S))
+            await self._sleep(due_s)
         if self.presence.is_lost:
             # One poll asks at a time.
             self.ask_at = loop.time() + MOST_BACK_OFF_S
             self.unconnected = False
+
+    async def _sleep(self, due_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            lost = self.presence.is_lost
+            left_s = (max(due_s, self.ask_at) if lost else due_s) - loop.time()
+            if left_s <= 0:
+                return
+            # Another poll of a lost device may find it back meanwhile.
+            await asyncio.sleep(min(left_s, _LOOK_S) if lost else left_s)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -213,9 +221,10 @@ class _Poll:
         while True:
             await self.link.wait(due_s)
             await self.link.read(self.blocks)
+            leave_if_cancelled()
             # A device that is back may have been asked before its time, and keeps its instants all the same.
             passed = math.floor((loop.time() - due_s + _EARLY_S) / period_s) + 1
-            due_s += max(passed, 0) * period_s
+            due_s += passed * period_s
             if passed > 1 and not self.link.presence.is_lost:
                 self.link.schedule.counts.missed += passed - 1
 

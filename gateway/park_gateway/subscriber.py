@@ -12,6 +12,7 @@ from typing import Final
 
 import structlog
 
+from park_gateway.cancel import leave_if_cancelled
 from park_gateway.clock import Anchor, monotonic_us
 from park_gateway.device import SAMPLE_NODE, node_id
 from park_gateway.opcua import Occurrence, Session, Value, Watched, WatchEvents, WatchValue, open_session
@@ -121,6 +122,7 @@ class Subscriber:
                     await self._watch(session)
             except DeviceError as error:
                 self._lose_all(error)
+            leave_if_cancelled()
             until = monotonic_us() + int(delay_s * 1e6)
             while monotonic_us() < until:
                 self._repeat_bad()
@@ -180,6 +182,7 @@ class Subscriber:
         retry_at = monotonic_us() + _RETRY_US
         while True:
             await asyncio.sleep(_TICK_S)
+            leave_if_cancelled()
             now = monotonic_us()
             if session.lost is not None:
                 raise Unreachable(f"{self.endpoint}: {session.lost}")

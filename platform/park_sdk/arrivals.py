@@ -20,9 +20,8 @@ class Arrivals:
 
     place: the point's index in the table's `points`. slot: its index in the image. first, count: its rows in the frame.
     highest, lowest: f64[m], of its readings that are not bad (-inf and inf where all are). bad, usable: whether it has
-    bad ones, and others. silence: i64[m], the longest time in µs without a reading, counted from the one before the
-    frame and up to `until` (FOREVER: there was none before). reached: i64[m], the time up to which all is known: the
-    last reading or `until`.
+    bad ones, and others. silence: i64[m], the longest time in µs between two readings, the last one before the frame
+    included (FOREVER: there was none). reached: i64[m], the time up to which all is known: the last reading or `until`.
     """
 
     place: Rows
@@ -97,8 +96,6 @@ def group(rules: RuleTable, frame: Frame, image: Image, until: int) -> Arrivals:
     first, count = first[kept], count[kept]
     silence = np.where(known == NEVER, FOREVER, np.maximum(between[kept], frame.time[first] - known))
     last = frame.time[first + count - 1]
-    if until > NEVER:
-        silence = np.maximum(silence, until - last)
     reached = np.maximum(last, until)
     return Arrivals(
         place[kept], slot, first, count, highest[kept], lowest[kept], bad[kept], usable[kept], silence, reached
@@ -144,13 +141,12 @@ def may_change(rules: RuleTable, state: RuleState, arrivals: Arrivals, rows: Row
 
     chosen = np.where((phase == Phase.IDLE) | (phase == Phase.LATCHED), violated, ended)
     waits = np.flatnonzero(DELAYED[phase])
-    points = arrival[waits]
     due = state.due[rows[waits]]
     chosen[waits] = (
         np.where(phase[waits] == Phase.RETURNING, violated[waits], ended[waits])
         | unknown[waits]
-        | (arrivals.silence[points] > rules.max_age[rows[waits]])
-        | (due <= arrivals.reached[points])
+        # A gap that voids the delay is longer than the value holds, so it reaches beyond due as well.
+        | (due <= arrivals.reached[arrival[waits]])
         # The value did not hold long enough for the delay; with these readings it may.
         | (due == FOREVER)
     )

@@ -52,7 +52,8 @@ def take_resets(
     nothing = np.full(len(asked.row), np.nan)
     resets = Transitions(asked.row, np.full(len(asked.row), Change.RESET, np.uint8), asked.at, nothing)
     story = Transitions.joined([moved, resets])
-    story = story.take(np.lexsort((story.change == Change.RESET, story.at, story.row)))
+    # The sort is stable: in one instant the resets stay behind what they were joined to.
+    story = story.take(np.lexsort((story.at, story.row)))
     first = begins(story.row)
     phase = state.phase[story.row]
     latched = (phase == Phase.LATCHED) | (phase == Phase.RELAPSING)

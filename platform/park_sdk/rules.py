@@ -155,7 +155,7 @@ class RuleState:
 
     phase: u8[r]. since: i64[r], the event time at which the phase began (NEVER while IDLE). due: i64[r], the event
     time at which the running delay ends if nothing more is read (FOREVER: none runs, or the value stops holding
-    before). A STALE rule has no due: its instant follows from the image.
+    before; NEVER: not known, the kernel works it out). A STALE rule has no due: its instant follows from the image.
 
     wake and stale_wake: lower bounds of the next due of each BLOCK rows, and of each BLOCK entries of the table's
     `stale`. They save the kernel from looking at rules whose time has not come, and never decide anything.

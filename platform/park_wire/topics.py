@@ -8,7 +8,7 @@ from park_wire.errors import WireError
 VERSION: Final = 1
 ID_RULE: Final = "1 to 32 characters of a-z, 0-9 and -"
 _ID: Final = re.compile(r"[a-z0-9-]{1,32}", re.ASCII)
-_STREAM: Final = re.compile(r"(push-)?[a-z0-9-]{1,32}", re.ASCII)
+_STREAM: Final = re.compile(r"(gw-|push-)?[a-z0-9-]{1,32}", re.ASCII)
 
 Upward = Literal["hello", "birth", "data", "status"]
 UPWARD: Final[tuple[Upward, ...]] = ("hello", "birth", "data", "status")
@@ -56,7 +56,7 @@ def receipt_topic(enterprise: str) -> str:
 def live_values_topic(stream: str) -> str:
     """`park/1/live/values/{stream}`, inside the centre: it crosses tenants."""
     if _STREAM.fullmatch(stream) is None:
-        raise WireError(f"stream {stream[:80]!r} is none; it is a gateway, push-<enterprise> or park")
+        raise WireError(f"stream {stream[:80]!r} is none; it is gw-<gateway>, push-<enterprise> or park")
     return f"park/{VERSION}/live/values/{stream}"
 
 

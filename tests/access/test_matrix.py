@@ -10,9 +10,10 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from park_platform.access.policy import POLICY, Reach, Route
+from park_platform.api.answers import iso
 from park_platform.storage.people import Role
 from park_wire import cbor
-from support.serving import CANARY, OWNERS, Planted, Served
+from support.serving import CANARY, NOW_US, OWNERS, Planted, Served
 
 SEEN = {
     Reach.ALL: {"alpha", "beta", "park"},
@@ -40,7 +41,7 @@ OF_ONE: dict[Route, Callable[[Planted], tuple[str, dict[str, str | int]]]] = {
     ("GET", "/api/v1/dead-letters/{letter_id}/payload"): lambda _: ("/api/v1/dead-letters/1/payload", {}),
     ("GET", "/api/v1/history"): lambda planted: (
         "/api/v1/history",
-        {"point": planted.point, "start": "2026-01-01T00:00:00Z", "end": "2199-01-01T00:00:00Z"},
+        {"point": planted.point, "start": iso(NOW_US - 60_000_000), "end": iso(NOW_US)},
     ),
 }
 SELF = [route for route, cells in POLICY.reaches.items() if set(cells.values()) == {Reach.SELF}]
@@ -70,7 +71,7 @@ def test_nobody_comes_in_without_a_session(served: Served, route: Route) -> None
             assert refused.value.response.status_code == 401
             return
         target = path.replace("{alarm_id}", "1").replace("{letter_id}", "1")
-        for headers in ({}, {"Cookie": "park=wrong"}, {"Cookie": "park="}, {"X-CSRF-Token": "x"}):
+        for headers in ({}, {"Cookie": "park=wrong", "X-CSRF-Token": "x"}):
             answer = client.request(method, target, headers=headers)
             assert answer.status_code == 401, (route, headers, answer.text)
             assert answer.json()["code"] == "sign-in-needed"
@@ -78,7 +79,7 @@ def test_nobody_comes_in_without_a_session(served: Served, route: Route) -> None
 
 @pytest.mark.parametrize(("route", "role"), cells(refused=True), ids=str)
 def test_a_refused_cell_is_refused_for_every_owner(served: Served, route: Route, role: Role) -> None:
-    for owner in OWNERS:
+    for owner in OWNERS if route in OF_ONE else OWNERS[:1]:
         answer = ask(served, route, role, served.planted[owner])
         assert answer.status_code == 403, answer.text
         assert answer.json()["code"] == "not-allowed"

@@ -1,6 +1,7 @@
 """The board against a plain dictionary, whatever order values come in and however slow its readers are."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +20,7 @@ def ids(points: set[int]) -> Int32s:
     return np.array(sorted(points), np.int32)
 
 
-@settings(max_examples=300)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(READINGS, st.booleans()), max_size=12), st.sets(st.integers(1, 14)))
 def test_a_reader_ends_up_with_the_newest_of_its_points(
     steps: list[tuple[list[tuple[int, int]], bool]], visible: set[int]
@@ -122,3 +123,12 @@ async def test_lines_go_to_those_who_may_see_them() -> None:
         client = Client("li", scope, ids(set()))
         client.offer([line(1, 7), line(2, 8), line(3, None)])
         assert [shown.seq for shown in client.take_lines()[0]] == expected
+
+
+def test_a_watch_that_hangs_is_a_database_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = Hub()
+    assert not hub.database_up
+    hub.looked(found=True)
+    assert hub.database_up
+    monkeypatch.setattr("park_platform.api.hub.LOOKED_WITHIN_S", 0.0)
+    assert not hub.database_up, "nobody has looked for too long"

@@ -46,8 +46,9 @@ def receive_until(
 
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A heartbeat every half second, so that tests need not wait for the usual five."""
-    assert live.HEARTBEAT_EVERY_S == 5.0
+    """Shorter waits; the tests of the rhythm itself set it back."""
+    assert (live.VALUES_EVERY_S, live.HEARTBEAT_EVERY_S) == (1.0, 5.0)
+    monkeypatch.setattr(live, "VALUES_EVERY_S", 0.1)
     monkeypatch.setattr(live, "HEARTBEAT_EVERY_S", 0.5)
 
 
@@ -103,7 +104,10 @@ def test_first_a_snapshot_then_what_changes(served: Served, intake: Intake) -> N
         assert [message["seq"] for message in messages] == list(range(2, 2 + len(messages)))
 
 
-def test_at_most_one_message_a_second_with_the_newest_value(served: Served, intake: Intake) -> None:
+def test_at_most_one_message_a_second_with_the_newest_value(
+    served: Served, intake: Intake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "VALUES_EVERY_S", 1.0)
     point = served.planted["alpha"].point
     now = time.time_ns() // 1000
     with served.live("operator") as live_stream:

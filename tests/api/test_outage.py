@@ -4,7 +4,6 @@ import time
 from collections.abc import Generator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from park_platform.embedded.accounts import PROCESSES
@@ -39,7 +38,7 @@ def own_broker(service_folder: Path) -> Generator[Broker]:
 
 
 def health(served: Served) -> tuple[int, list[str]]:
-    answer = httpx.get(f"{served.base_url}/health", timeout=5)
+    answer = served.get("/health", timeout=5)
     return answer.status_code, answer.json()["missing"]
 
 
@@ -48,7 +47,7 @@ def test_both_come_and_go(own_postgres: Postgres, own_broker: Broker) -> None:
     with serving(park, own_broker.url("serve"), {}) as served:
         assert health(served) == (503, ["database", "broker"])
         began = time.monotonic()
-        answer = httpx.post(f"{served.base_url}/api/v1/session", json={"token": "x"}, timeout=10)
+        answer = served.post("/api/v1/session", json={"token": "x"}, timeout=10)
         assert (answer.status_code, answer.json()["code"]) == (503, "database-unavailable")
         assert answer.headers["retry-after"] == "5"
         assert time.monotonic() - began < 7

@@ -97,6 +97,18 @@ async def test_a_value_that_is_written_again_unchanged_is_a_reading_too(field: O
     assert len([one for one in run.of("pressure") if one[1] == 1.5]) == 3
 
 
+async def test_values_of_one_stamp_are_readings_of_their_own(field: OpcuaField, tmp_path: Path) -> None:
+    run = _Run(tmp_path, field)
+    async with running(run.schedule.run()):
+        await run.until("pressure", 0.0)
+        stamp = datetime.now(UTC).replace(tzinfo=None)
+        for number in (1.0, 2.0):
+            await field.show(Pressure=data_value(number, source=stamp))
+        await run.until("pressure", 2.0)
+    times = [time for time, *_ in run.of("pressure")]
+    assert times[-1] == times[-2] + 1
+
+
 @pytest.mark.parametrize(
     ("status", "value", "quality"),
     [
@@ -170,8 +182,10 @@ async def test_a_device_whose_counter_stands_still_is_lost(field: OpcuaField, tm
             await run.sink.until(lambda: len(run.of("pressure")) >= seen + 1)
             await asyncio.sleep(0.5)
             assert len(run.of("pressure")) <= seen + 2
-            await field.show(Pressure=2.0)
+            await field.show(sample=False, Pressure=2.0)
             await run.until("pressure", 2.0)
+            assert [one["event"] for one in logs] == ["device_lost"], "only its counter says that it is back"
+            await field.show(Pressure=3.0)
             await run.sink.until(lambda: any(one["event"] == "device_back" for one in logs))
     assert [one["event"] for one in logs] == ["device_lost", "device_back"]
     assert "its counter stands still" in logs[0]["error"]

@@ -2,87 +2,24 @@
 
 import asyncio
 import contextlib
-import time
-from collections.abc import AsyncGenerator, Callable, Generator
+import random
+from collections.abc import AsyncGenerator
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 
 import pytest
 
-from park_gateway.mqtt import MOST_UNCONFIRMED, Mqtt
+from park_gateway.mqtt import MOST_UNCONFIRMED
 from park_gateway.outbox_thread import OutboxThread
-from park_gateway.publish import LIVE_WINDOW, Delivery, drain
-from park_platform.embedded.accounts import INGEST
+from park_gateway.publish import LIVE_WINDOW
 from park_platform.embedded.broker import Broker
 from park_wire.batch import GENESIS, Batch, Lane, Origin
+from park_wire.errors import StoreFull
 from park_wire.messages import Ack
-from park_wire.topics import gateway_topic
-from support.centre import Books, Centre, gateway_broker
-from support.outboxes import BIRTH, Clock, ack_up_to, birth_of, close_outboxes, open_outbox, readings_at, waiting
+from support.gateway_edge import Edge, until
+from support.outboxes import BIRTH, ack_up_to, birth_of, close_outboxes, open_outbox, readings_at, waiting
 
 LIVE, BACKFILL = Lane.LIVE, Lane.BACKFILL
-WAIT_S = 8.0
-_numbers = count(1)
-
-
-async def until(condition: Callable[[], object], what: str, within_s: float = WAIT_S) -> None:
-    """Let the loop run until `condition` holds."""
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
-        await asyncio.sleep(0.005)
-
-
-class Edge:
-    """A gateway without a field: an outbox, a way to the broker, and the centre's books."""
-
-    def __init__(self, folder: Path, broker: Broker) -> None:
-        self.folder = folder
-        self.broker = broker
-        self.gateway = f"g-{next(_numbers)}"
-        self.mqtt = Mqtt(gateway_broker(broker, self.gateway), self.gateway)
-        self.clock = Clock(time.time_ns() // 1_000)
-        self.books = Books()
-        self.delivery = Delivery()
-        self.outbox = OutboxThread(open_outbox(folder / "outbox", self.clock))
-        self.written = 0.0
-
-    @contextlib.contextmanager
-    def centre(self) -> Generator[Centre]:
-        with Centre(self.broker, self.gateway, self.books) as centre:
-            yield centre
-
-    @contextlib.asynccontextmanager
-    async def draining(self) -> AsyncGenerator[None]:
-        task = asyncio.create_task(drain(self.outbox, self.mqtt, self.delivery))
-        try:
-            yield
-        finally:
-            if task.done():
-                task.result()
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-
-    async def write(self, batches: int, wait_s: float = 0.1) -> list[float]:
-        """Seal batches with one value each: 1, 2, 3, ..."""
-        written: list[float] = []
-        for _ in range(batches):
-            self.written += 1
-            written.append(self.written)
-            self.outbox.put(readings_at(self.clock(), self.written))
-            await self.outbox.seal(self.clock())
-            self.clock.wait(wait_s)
-        return written
-
-    def lane_is_empty(self, *lanes: Lane) -> bool:
-        return not any(self.outbox.outbox.lanes[lane].batches for lane in lanes or Lane)
-
-    async def restart(self) -> None:
-        """Another run of the same outbox, without a word to anybody."""
-        await self.outbox.close()
-        self.outbox = OutboxThread(open_outbox(self.folder / "outbox", self.clock))
 
 
 @pytest.fixture
@@ -287,113 +224,21 @@ async def test_a_new_run_takes_up_where_the_last_was(edge: Edge) -> None:
     assert len({message.envelope.run for message in edge.books.arrived}) == 2
 
 
-async def test_status_comes_at_once_and_the_last_one_says_offline(edge: Edge) -> None:
-    await edge.write(3)
+async def test_a_tombstone_is_sent_in_its_place_and_acknowledged_like_a_batch(edge: Edge) -> None:
+    await edge.outbox.close()
+    edge.outbox = OutboxThread(open_outbox(edge.folder / "outbox", edge.clock, quota_bytes=256 * 1024))
+    for _ in range(20):
+        edge.outbox.put(readings_at(edge.clock(), *(random.random() for _ in range(5_000))))
+        edge.clock.wait(0.1)
+        with contextlib.suppress(StoreFull):
+            await edge.outbox.seal(edge.clock())
     with edge.centre():
         async with edge.draining():
-            await until(lambda: edge.books.statuses and edge.delivery.skew_us is not None, "a status and an ack")
-        await until(lambda: not edge.books.statuses[-1].online, "the last status")
-    first = edge.books.statuses[0]
-    assert first.online
-    assert first.run == edge.outbox.outbox.run
-    assert 0 < first.disk_free <= 64 * 1024 * 1024
-    assert abs(edge.books.statuses[-1].skew_us) < 5_000_000
-    assert edge.books.statuses[-1].skew_us != 0
-
-
-async def test_the_skew_is_how_far_our_clock_is_ahead(edge: Edge) -> None:
-    edge.clock.wait(3600)
-    with edge.centre():
-        async with edge.draining():
-            await until(lambda: edge.delivery.skew_us is not None, "an ack")
-    assert edge.delivery.skew_us is not None
-    assert abs(edge.delivery.skew_us - 3_600_000_000) < 5_000_000
-
-
-async def test_an_ack_that_no_one_can_read_is_counted(edge: Edge) -> None:
-    with edge.centre() as centre:
-        async with edge.draining():
-            await until(lambda: edge.books.hellos, "hello")
-            for _ in range(3):
-                centre.publish(gateway_topic(edge.gateway, "ack"), b"\xff\x00", 0)
-            await until(lambda: edge.delivery.refused == 3, "three refusals")
-            written = await edge.write(1)
-            await until(edge.lane_is_empty, "and all goes on")
-    assert edge.books.values() == written
-
-
-async def test_a_retained_ack_is_ignored(edge: Edge) -> None:
-    outbox = edge.outbox.outbox
-    epoch = outbox.epoch
-    with edge.centre() as centre:
-        stale = Ack(outbox.run, epoch, {}, 8, 0, new_epoch=True)
-        centre.publish(gateway_topic(edge.gateway, "ack"), stale.encode(), 1, retain=True)
-        async with edge.draining():
-            written = await edge.write(2)
+            while len(edge.books.values()) + sum(lost.loss.n for lost in edge.books.tombstones()) < 100_000:
+                with contextlib.suppress(StoreFull):
+                    await edge.outbox.seal(edge.clock())
+                await asyncio.sleep(0.05)
             await until(edge.lane_is_empty, "everything is acknowledged")
-            assert outbox.epoch == epoch
-        centre.publish(gateway_topic(edge.gateway, "ack"), b"", 1, retain=True)
-    assert edge.books.values() == written
-
-
-async def test_without_a_broker_everything_waits_and_a_broker_restart_loses_nothing(
-    tmp_path: Path, service_folder: Path
-) -> None:
-    broker = Broker(service_folder / "broker")
-    broker.accounts.add(INGEST)
-    broker.start()
-    edge = Edge(tmp_path, broker)
-    broker.stop()
-    try:
-        async with edge.draining():
-            written = await edge.write(5)
-            await asyncio.sleep(0.3)
-            assert not edge.delivery.online
-            assert edge.outbox.outbox.lanes[LIVE].batches == 5
-            broker.start()
-            with edge.centre():
-                await until(edge.lane_is_empty, "everything, after the broker came up")
-                assert edge.delivery.online
-                edge.books.silent = True
-                written += await edge.write(5)
-                await until(lambda: len(edge.books.unacknowledged(LIVE)) == 5, "all has arrived")
-                broker.stop()
-            await until(lambda: not edge.delivery.online, "the loss is noticed")
-            written += await edge.write(5)
-            edge.books.silent = False
-            started = time.monotonic()
-            broker.start()
-            with edge.centre():
-                await until(edge.lane_is_empty, "everything, after the broker came back")
-                assert time.monotonic() - started < 5
-        assert edge.books.values() == written
-    finally:
-        broker.stop()
-        await edge.outbox.close()
-        close_outboxes()
-
-
-async def test_wrong_credentials_are_waited_for_too(edge: Edge) -> None:
-    right = edge.mqtt
-    address = gateway_broker(edge.broker, edge.gateway)
-    edge.mqtt = Mqtt(replace(address, credential=replace(address.credential, password="wrong")), edge.gateway)
-    async with edge.draining():
-        await asyncio.sleep(0.5)
-        assert not edge.delivery.online
-    edge.mqtt = right
-    async with edge.draining():
-        await until(lambda: edge.delivery.online, "connected")
-
-
-async def test_a_vanished_gateway_is_reported_by_its_will(edge: Edge) -> None:
-    with edge.centre():
-        task = asyncio.create_task(drain(edge.outbox, edge.mqtt, edge.delivery))
-        await until(lambda: edge.books.statuses, "online")
-        # The broker drops the user, as a pulled cable would drop the connection: no DISCONNECT is sent.
-        edge.broker.accounts.remove(f"gw-{edge.gateway}")
-        edge.broker.reload()
-        await until(lambda: not edge.books.statuses[-1].online, "the will")
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-    assert edge.books.statuses[-1].run == edge.outbox.outbox.run
+    (tombstone,) = edge.books.tombstones()
+    assert tombstone.loss.n + len(edge.books.values()) == 100_000
+    assert edge.outbox.outbox.lanes[LIVE].readings == 0

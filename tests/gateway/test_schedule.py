@@ -169,6 +169,20 @@ async def test_a_refused_block_is_bad_alone_and_told_once(tmp_path: Path) -> Non
     assert {quality for *_, quality, _ in run.of("m-1", "sample-h62")} == {Quality.GOOD}
 
 
+async def test_a_device_that_answers_with_an_exception_is_not_lost(tmp_path: Path) -> None:
+    meter = Meter(1, ADW, silent=True)
+    async with modbus_field(meter) as field:
+        run = _Run(site_of(tmp_path, _device("m-1", field.port)))
+        with structlog.testing.capture_logs() as logs:
+            async with running(run.schedule.run()):
+                await run.until("m-1", Quality.BAD_NO_ANSWER)
+                meter.refuses[-1] = ExcCodes.DEVICE_BUSY
+                meter.silent = False
+                await run.until("m-1", Quality.BAD_REFUSED)
+                await run.until("m-1", Quality.BAD_REFUSED, "active-energy")
+    assert [one["event"] for one in logs] == ["device_lost", "block_lost", "device_back", "block_lost"]
+
+
 async def test_nonsense_is_bad_for_every_point(tmp_path: Path) -> None:
     async def answer(request: bytes) -> Sequence[bytes]:
         return [mbap(request, bytes((3, 4)) + bytes(4))]

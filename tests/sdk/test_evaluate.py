@@ -139,6 +139,19 @@ def test_a_state_that_was_loaded_goes_on() -> None:
     assert changes.phase.tolist() == [Phase.ACTIVE, Phase.ACTIVE]
 
 
+@pytest.mark.parametrize(("on_delay", "raised"), [(3, 3), (5, 5), (25, None)])
+def test_a_delay_that_was_changed_counts_from_the_next_look(on_delay: int, raised: int | None) -> None:
+    """Loaded with due NEVER, a pending rule follows its rule as it is now, not as it was when it began to wait."""
+    table = RuleTable.of([Rule(rule=1, point=5, kind=RuleKind.H, limit=10.0, on_delay=on_delay, max_age=20)])
+    state = RuleState.idle(1)
+    state.phase[0], state.since[0], state.due[0] = Phase.PENDING, 0, NEVER
+    image = Image.blank(table.points)
+    image.show(frame_of([(5, 1, 12.0, 0)]))
+    changes, transitions = evaluate(table, Frame.empty(), image, state, until=8)
+    assert told(transitions) == ([] if raised is None else [(0, "RAISED", raised)])
+    assert changes.due.tolist() == [FOREVER]
+
+
 def test_time_never_runs_backwards_for_a_rule() -> None:
     """A slow point's reading arrives by the backfill lane after the live lane promised that nothing older follows."""
     stand = Stand([HIGH, STALE])

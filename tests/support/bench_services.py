@@ -38,20 +38,38 @@ class BenchServices:
 
 
 @contextmanager
-def bench_services(gateways: Sequence[str]) -> Generator[BenchServices]:
-    """Start both, with durability on as in a park."""
-    # On a real disk, unlike the tests' services: an fsync is part of what is measured.
+def bench_folder() -> Generator[Path]:
+    """A folder on a real disk, unlike the tests' services: an fsync is part of what is measured."""
     folder = Path(tempfile.mkdtemp(prefix="parkhub-bench-", dir=_DISK))
     folder.chmod(0o711)
-    postgres, broker = Postgres(folder / "postgres"), Broker(folder / "broker")
-    broker.accounts.add(*PROCESSES, *(gateway_account(gateway) for gateway in gateways))
     try:
-        postgres.start()
-        broker.start()
-        services = BenchServices(folder, postgres, broker)
-        services.make_database("park")
-        yield services
+        yield folder
     finally:
-        broker.stop()
-        postgres.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def bench_broker(gateways: Sequence[str]) -> Generator[tuple[Path, Broker]]:
+    """A broker with accounts for all processes and these gateways, and the folder that it lives in."""
+    with bench_folder() as folder:
+        broker = Broker(folder / "broker")
+        broker.accounts.add(*PROCESSES, *(gateway_account(gateway) for gateway in gateways))
+        broker.start()
+        try:
+            yield folder, broker
+        finally:
+            broker.stop()
+
+
+@contextmanager
+def bench_services(gateways: Sequence[str]) -> Generator[BenchServices]:
+    """Such a broker and a database, with durability on as in a park."""
+    with bench_broker(gateways) as (folder, broker):
+        postgres = Postgres(folder / "postgres")
+        postgres.start()
+        try:
+            services = BenchServices(folder, postgres, broker)
+            services.make_database("park")
+            yield services
+        finally:
+            postgres.stop()

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import paho.mqtt.client as paho
-
 from park_gateway import site
 from park_platform.embedded.accounts import gateway_account
 from park_platform.embedded.broker import Broker
@@ -66,6 +64,10 @@ class Books:
             for value in message.content().columns.value
         ]
 
+    def tombstones(self) -> list[Tombstone]:
+        """The tombstones among what was committed."""
+        return [message for message in self.committed if isinstance(message, Tombstone)]
+
     def unacknowledged(self, lane: Lane) -> list[int]:
         """The seqs that have arrived of a lane beyond its mark, once each."""
         mark = max((mark for (_, of), mark in self.marks.items() if of is lane), default=0)
@@ -81,13 +83,13 @@ class Centre(MqttClient):
         self._gateway = gateway
         self._books = books
         self._guard = threading.Lock()
-        super().__init__(broker.url("ingest"))
+        super().__init__(broker.url("ingest"), on_message=self._hear)
         for leaf in UPWARD:
             self.subscribe(gateway_topic(gateway, leaf), 0)
 
     def ack(self, ack: Ack) -> None:
         """Send an ack as it is."""
-        self._client.publish(gateway_topic(self._gateway, "ack"), ack.encode(), 0)
+        self.publish_soon(gateway_topic(self._gateway, "ack"), ack.encode(), 0)
 
     def ack_lane(self, run: bytes, epoch: bytes, lane: Lane, **wishes: Any) -> None:
         """Send the ack that an honest centre would, with requests added."""
@@ -95,9 +97,8 @@ class Centre(MqttClient):
         marks = {lane: (self._books.marks.get(key, 0), self._books.heads.get(key, GENESIS))}
         self.ack(Ack(run, epoch, marks, self._books.credit, time.time_ns() // 1_000, **wishes))
 
-    def _on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
-        _, leaf = parse_gateway_topic(message.topic)
-        payload = bytes(message.payload)
+    def _hear(self, topic: str, payload: bytes) -> None:
+        _, leaf = parse_gateway_topic(topic)
         books = self._books
         with self._guard:
             books.order.append(leaf)
@@ -113,9 +114,9 @@ class Centre(MqttClient):
                 case "status":
                     books.statuses.append(Status.decode(payload))
                 case "data":
-                    self._take(read_message(payload))
+                    self._answer(read_message(payload))
 
-    def _take(self, message: Batch | Tombstone) -> None:
+    def _answer(self, message: Batch | Tombstone) -> None:
         books, envelope = self._books, message.envelope
         books.arrived.append(message)
         if books.silent:

@@ -157,12 +157,10 @@ class Gathered:
 
     def __init__(self) -> None:
         self.all: list[Readings] = []
-        self.arrived = asyncio.Event()
 
     def put(self, readings: Readings) -> None:
         """Take over."""
         self.all.append(readings)
-        self.arrived.set()
 
     def of(self, index: int) -> list[tuple[int, float, int, int]]:
         """(time, value, quality, mark) of a point, as they came."""
@@ -180,13 +178,12 @@ class Gathered:
         found = self.of(index)
         return (found[-1][1], found[-1][2]) if found else (math.nan, -1)
 
-    async def until(self, condition: Callable[[], bool], within_s: float = 10.0) -> None:
+    async def until(self, condition: Callable[[], bool], within_s: float = 15.0) -> None:
         """Wait until something that was put makes the condition true."""
-        async with asyncio.timeout(within_s):
-            while not condition():
-                self.arrived.clear()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.arrived.wait(), 0.05)
+        deadline = asyncio.get_running_loop().time() + within_s
+        while not condition():
+            assert asyncio.get_running_loop().time() < deadline, f"waited {within_s:g} s in vain"
+            await asyncio.sleep(0.005)
 
 
 def site_of(folder: Path, *devices: str) -> Site:

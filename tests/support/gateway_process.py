@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from park_gateway.site import Site
 from park_gateway.trace import VARIABLE
@@ -55,7 +56,7 @@ def accepted_samples(trace: Path, device: str) -> list[Sample]:
     """The samples that the outbox accepted of a device, by its trace. A line that is being written is left out."""
     samples: list[Sample] = []
     for text in trace.read_text("utf-8").splitlines(keepends=True):
-        line = json.loads(text) if text.endswith("\n") else {"device": None}
+        line: dict[str, Any] = json.loads(text) if text.endswith("\n") else {"device": None}
         if line["device"] == device:
             samples += [(line["block"], ordinal) for ordinal in range(line["first"], line["last"] + 1)]
     return samples

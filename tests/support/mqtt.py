@@ -4,6 +4,7 @@ import secrets
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -23,11 +24,21 @@ def _send_at_once(_client: object, _data: object, link: Any) -> None:
 class MqttClient:
     """Connects in the constructor; use it as a context manager. `reason` is what CONNACK said ("Success")."""
 
-    def __init__(self, url: str, *, client_id: str | None = None, clean: bool = True, manual_ack: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        client_id: str | None = None,
+        clean: bool = True,
+        manual_ack: bool = False,
+        on_message: Callable[[str, bytes], None] | None = None,
+    ) -> None:
+        """`on_message` gets topic and payload of each message, which are then not kept in `received`."""
         parts = urlsplit(url)
         assert parts.hostname is not None
         assert parts.port is not None
         self.received: list[paho.MQTTMessage] = []
+        self._take = on_message
         self.reason = "no answer"
         self.connected = False
         self.session_present = False
@@ -126,6 +137,9 @@ class MqttClient:
             self._changed.notify_all()
 
     def _on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
+        if self._take is not None:
+            self._take(message.topic, bytes(message.payload))
+            return
         with self._changed:
             self.received.append(message)
             self._changed.notify_all()

@@ -112,6 +112,6 @@ def test_topics_are_those_of_the_contract(one: str, other: str) -> None:
 
 @given(names)
 def test_a_stream_is_a_gateway_an_enterprise_or_the_park(name: str) -> None:
-    for stream in (name, f"push-{name}", "park"):
+    for stream in (f"gw-{name}", f"push-{name}", "park"):
         assert live_values_topic(stream) == LIVE_VALUES.replace("+", stream)
     assert LIVE_ALARMS == "park/1/live/alarms"

@@ -121,7 +121,7 @@ class VerdictAnswer(Answer):
     state: State
 
 
-def _ask(
+async def _ask(
     state: Annotated[list[State] | None, Query(max_length=6)] = None,
     priority: Annotated[list[Priority] | None, Query(max_length=4)] = None,
     open: Annotated[bool | None, Query(description="true: not closed yet 仅未关闭")] = None,  # noqa: A002

@@ -110,7 +110,8 @@ class Visit:
             yield connection
 
 
-def _visit(connection: HTTPConnection, caller: Annotated[Caller | None, Depends(authorize)]) -> Visit:
+# A coroutine, like every dependency that does not touch the database: a plain function would cost a change of thread.
+async def _visit(connection: HTTPConnection, caller: Annotated[Caller | None, Depends(authorize)]) -> Visit:
     if caller is None:
         raise Problem("sign-in-needed")
     return Visit(caller, serving(connection))

@@ -5,6 +5,7 @@ knows a socket, and nothing is kept for a client but alarm lines: a slow one cos
 """
 
 import asyncio
+import math
 import threading
 import time
 from collections import deque
@@ -24,6 +25,7 @@ MOST_CLIENTS: Final = 200
 MOST_CLIENTS_OF_ONE: Final = 8
 MOST_LINES: Final = 1_000
 RATE_WINDOW_S: Final = 10
+LOOKED_WITHIN_S: Final = 5.0
 
 
 class Client:
@@ -82,9 +84,9 @@ class Hub:
 
     def __init__(self) -> None:
         self.board = Board()
-        self.database_up = False
         self.broker_up = False
         self.config_seq = -1
+        self._looked_at = -math.inf
         self._clients: set[Client] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
@@ -97,6 +99,11 @@ class Hub:
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Say in which event loop the clients live."""
         self._loop = loop
+
+    @property
+    def database_up(self) -> bool:
+        """Whether the database was looked into lately; a watch that hangs or has died counts as a database lost."""
+        return time.monotonic() - self._looked_at < LOOKED_WITHIN_S
 
     # clients, in the event loop's thread ------------------------------------------------------------------------
 
@@ -122,6 +129,10 @@ class Hub:
             client.offer(lines)
 
     # from the feed and the watch, in their threads ---------------------------------------------------------------
+
+    def looked(self, *, found: bool) -> None:
+        """The watch has looked into the database; `found` false: it could not."""
+        self._looked_at = time.monotonic() if found else -math.inf
 
     def tell(self, lines: Sequence[TailLine]) -> None:
         """Pass journal lines on to every client."""

@@ -59,7 +59,7 @@ class PointAnswer(Answer):
     asset: AssetAnswer | None
 
 
-def _ask(
+async def _ask(
     asset: Annotated[str | None, Query(max_length=32, description="key of an asset 资产编号")] = None,
     quantity: Annotated[str | None, Query(max_length=64, description="id of a quantity 物理量")] = None,
     enterprise: Annotated[str | None, Query(max_length=32, description="key of an enterprise 企业编号")] = None,

@@ -109,6 +109,14 @@ KINDS: Final[Mapping[str, Kind]] = {
         Text("游标无效", "Unknown cursor"),
         Text("cursor 须取自上一页的 next。", "A cursor is the `next` of the page before."),
     ),
+    "query-too-large": Kind(
+        422,
+        Text("查询过大", "Query too large"),
+        Text(
+            "查询范围过大；请减少测点、缩短时间段或减小 max_points。",
+            "The query is too large; ask for fewer points, a shorter time or a smaller max_points.",
+        ),
+    ),
     "too-many-live": Kind(
         429,
         Text("实时连接过多", "Too many live streams"),

@@ -29,6 +29,7 @@ from park_wire.errors import ParkError
 log = structlog.get_logger()
 
 LOOK_EVERY_S: Final = 1.0
+_WAITS: Final = 5
 WITHOUT_BROKER_EVERY_S: Final = 5.0
 
 
@@ -49,7 +50,7 @@ class Watch:
         self._thread.start()
 
     def stop(self) -> None:
-        """End within about a second."""
+        """End within a fraction of a second, or when a statement that runs has ended."""
         self._ending.set()
         self._thread.join(timeout=10)
 
@@ -63,10 +64,16 @@ class Watch:
                     while not self._ending.is_set():
                         self.look(connection)
                         self._found()
-                        wait_for_journal(connection, LOOK_EVERY_S)
+                        self._wait(connection)
             except ParkError as error:
                 self._lost(error)
                 self._ending.wait(LOOK_EVERY_S)
+
+    def _wait(self, connection: Connection) -> None:
+        # In short waits, so that the end of the process need not wait for a whole one.
+        for _ in range(_WAITS):
+            if self._ending.is_set() or wait_for_journal(connection, LOOK_EVERY_S / _WAITS):
+                return
 
     def look(self, connection: Connection) -> None:
         """Pass on what is new."""
@@ -107,10 +114,10 @@ class Watch:
         if self._said_lost:
             log.info("database_back")
         self._said_lost = False
-        self._hub.database_up = True
+        self._hub.looked(found=True)
 
     def _lost(self, error: ParkError) -> None:
         if not self._said_lost:
             self._said_lost = True
             log.warning("database_lost", reason=str(error))
-        self._hub.database_up = False
+        self._hub.looked(found=False)

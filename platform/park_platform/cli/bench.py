@@ -3,9 +3,11 @@
 import json
 import os
 import platform
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -24,6 +26,8 @@ def bench(
 ) -> None:
     """Run a benchmark of tests/bench. Ratios within one run mean something on any machine, absolute figures do not."""
     log_as("bench")
+    # So that a benchmark that is ended stops the servers that it started.
+    signal.signal(signal.SIGTERM, _end)
     folder = _folder()
     known = sorted(file.stem for file in folder.glob("*.py"))
     if name not in {*known, "all"}:
@@ -37,6 +41,10 @@ def bench(
         typer.echo(json.dumps(results[name] if name != "all" else results))
         return
     _show(results)
+
+
+def _end(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(143)
 
 
 def _folder() -> Path:

@@ -22,6 +22,8 @@ log = structlog.get_logger()
 EXIT_CONFIGURATION: Final = 2
 STUCK_MS: Final = 30_000
 _LARGEST_MESSAGE: Final = 4_096
+# Below the usual limit of 1,024 open files, so that the database and the broker can still be reached.
+_MOST_CONNECTIONS: Final = 800
 
 
 @app.command()
@@ -60,6 +62,7 @@ def uvicorn_config(application: object, *, proxied: bool) -> uvicorn.Config:
         ws_ping_interval=10.0,
         ws_ping_timeout=20.0,
         timeout_keep_alive=30,
+        limit_concurrency=_MOST_CONNECTIONS,
         timeout_graceful_shutdown=3,
         lifespan="on",
     )
@@ -71,7 +74,8 @@ def listen(host: str, port: int, *, stuck_ms: int = STUCK_MS) -> socket.socket:
     A connection whose peer takes nothing for `stuck_ms` is ended by the kernel: else a live stream waits for ever.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
+    # Without the protocol's number asyncio leaves Nagle's algorithm on, and answers take 40 ms longer.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stuck_ms)
     try:

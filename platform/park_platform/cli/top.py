@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from park_platform.cli.top_frame import Room, Seen, draw, draw_trouble
+from park_platform.cli.top_frame import MOST_ALARMS, Room, Seen, draw, draw_trouble
 from park_platform.cli.top_session import Api, open_api
 from park_wire.errors import ConfigError, ServiceError
 
@@ -60,7 +60,7 @@ def look(api: Api, room: Room, page: int) -> Seen:
     return Seen(
         session=api.get("session"),
         status=api.get("status"),
-        alarms=api.get("alarms", open="true", limit=100)["items"],
+        alarms=api.get("alarms", open="true", limit=MOST_ALARMS)["items"],
         latest=latest["items"],
         page=shown,
         has_more=latest["next"] is not None,

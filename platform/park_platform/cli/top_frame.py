@@ -9,6 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 _FEWEST_LINES: Final = 12
+MOST_ALARMS: Final = 100
+"""How many open alarms are asked for."""
 _PRIORITY_STYLE: Final = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
 _STATES: Final = {
     "unacknowledged": "未确认 unacked",
@@ -71,8 +73,10 @@ def draw_trouble(sentence: str) -> RenderableType:
 
 def _head(seen: Seen, base_url: str) -> Text:
     text = Text("Parkhub 园枢  ", style="bold", no_wrap=True, overflow="ellipsis")
-    text.append(f"{base_url}  {seen.session['name']}  {seen.status['time'][11:19]}Z  ", style="default")
-    for name, is_up in (("数据库 database", seen.status["database"]), ("消息 broker", seen.status["broker"])):
+    text.append(
+        f"{base_url.partition('//')[2]}  {seen.session['name']}  {seen.status['time'][11:19]}Z  ", style="default"
+    )
+    for name, is_up in (("库 db", seen.status["database"]), ("消息 mqtt", seen.status["broker"])):
         text.append(f"{name} {'✓' if is_up else '✗'}  ", style="default" if is_up else "bold red")
     return text
 
@@ -91,8 +95,8 @@ def _streams(rows: list[dict[str, Any]], room: int) -> Table:
 
 def _alarms(rows: list[dict[str, Any]], room: int, now: float) -> Table:
     table = _table(
-        (f"报警 alarms ({len(rows)})", 38, "left"),
-        ("优先级", 9, "left"),
+        (f"报警 alarms ({len(rows)}{'+' if len(rows) == MOST_ALARMS else ''})", 34, "left"),
+        ("优先级 prio", 12, "left"),
         ("状态 state", 16, "left"),
         ("龄 age", 8, "right"),
     )
@@ -108,8 +112,8 @@ def _alarms(rows: list[dict[str, Any]], room: int, now: float) -> Table:
 def _values(rows: list[dict[str, Any]], room: int, now: float) -> Table:
     table = _table(
         ("测点 point", 36, "left"),
-        ("值 value", 14, "right"),
-        ("单位", 7, "left"),
+        ("值 value", 12, "right"),
+        ("单位 unit", 10, "left"),
         ("质量 quality", 13, "left"),
         ("龄 age", 6, "right"),
     )

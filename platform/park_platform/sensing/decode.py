@@ -7,9 +7,7 @@ import numpy as np
 from park_platform.storage.streams import PointMap
 from park_sdk.frame import Bools, Frame, Int16s, Int64s
 from park_wire.batch import Batch, Columns, Event
-from park_wire.quality import MARK_SHIFT
-
-_MARKS = 9
+from park_wire.quality import MARK_SHIFT, Mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +27,28 @@ def decode_batch(batch: Batch, points: PointMap) -> Decoded:
     """
     content = batch.content()
     columns = content.columns
-    index = np.frombuffer(columns.index, np.uint32)
-    found, known = _positions(index.astype(np.int64), points.indices)
-    rows = slice(None) if known.all() else known
+    index = np.frombuffer(columns.index, np.uint32).astype(np.int64)
+    at, known = _positions(index, points.indices)
     frame = Frame(
-        point=points.points[found[rows]],
-        time=np.frombuffer(columns.time, np.int64)[rows],
-        value=np.asarray(columns.value)[rows],
-        quality=_quality(columns)[rows],
+        point=points.points[at[known]],
+        time=np.frombuffer(columns.time, np.int64)[known],
+        value=np.frombuffer(columns.value, np.float64)[known],
+        quality=_quality(columns)[known],
     )
     return Decoded(frame, content.events, len(index) - len(frame))
 
 
-def _positions(index: Int64s, indices: Int64s) -> tuple[Int64s, Bools]:
-    if not len(indices):
+def _positions(index: Int64s, indices: Int64s) -> tuple[Int64s, Bools | slice]:
+    """Where each index stands among the ascending `indices`, and which of them stand there at all."""
+    if not len(indices) or not len(index):
         return np.zeros(len(index), np.int64), np.zeros(len(index), np.bool_)
+    if indices[-1] == len(indices) - 1:
+        # Indices that count from 0 stand where they say.
+        known = index < len(indices)
+        return index, slice(None) if known.all() else known
     at = np.minimum(np.searchsorted(indices, index), len(indices) - 1)
-    return at, indices[at] == index
+    known = indices[at] == index
+    return at, slice(None) if known.all() else known
 
 
 def _quality(columns: Columns) -> Int16s:
@@ -54,4 +57,4 @@ def _quality(columns: Columns) -> Int16s:
         return quality
     mark = np.frombuffer(columns.mark, np.uint8).astype(np.int16)
     # A mark that this release does not know is no mark; the reading itself stays.
-    return quality | (np.where(mark < _MARKS, mark, 0) << MARK_SHIFT).astype(np.int16)
+    return quality | (np.where(mark <= max(Mark), mark, 0) << MARK_SHIFT).astype(np.int16)

@@ -33,12 +33,16 @@ class Verdict(Enum):
 
 @dataclass(slots=True)
 class LaneOrder:
-    """Mark and head of (gateway, epoch, lane), the hashes that are kept, and the gaps that were declared."""
+    """Mark and head of (gateway, epoch, lane), the hashes that are kept, and the gaps that were declared.
+
+    `lost`: the lane was given up, so an open-ended gap begins behind the mark.
+    """
 
     mark: int = 0
     head: bytes = GENESIS
     hashes: OrderedDict[int, bytes] = field(default_factory=OrderedDict[int, bytes])
     gaps: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
+    lost: bool = False
 
     def judge(self, message: Batch | Tombstone) -> Verdict:
         """What may be done with this message."""
@@ -47,9 +51,9 @@ class LaneOrder:
             return self._judge_old(message)
         if seq > self.mark + 1:
             return Verdict.EARLY
-        # A range of tombstones may begin before the mark: then the chain is checked where its start is still known.
-        before = self.head if seq == self.mark + 1 else self.hashes.get(seq - 1, message.envelope.prev)
-        return Verdict.NEXT if message.envelope.prev == before else Verdict.BROKEN
+        # A range of tombstones may begin before the mark. Where the hash before it is no longer known, its chain can't
+        # be checked, and what can't be checked is not believed: the gateway moves it to a new epoch.
+        return Verdict.NEXT if message.envelope.prev == self.hash_at(seq - 1) else Verdict.BROKEN
 
     def _judge_old(self, message: Batch | Tombstone) -> Verdict:
         if isinstance(message, Batch) and self.in_gap(message.last_seq):
@@ -59,7 +63,9 @@ class LaneOrder:
 
     def hash_at(self, seq: int) -> bytes | None:
         """The sha256 that the lane has at `seq`, when it is still known."""
-        return self.head if seq == self.mark else self.hashes.get(seq)
+        if seq == self.mark:
+            return self.head
+        return GENESIS if seq == 0 else self.hashes.get(seq)
 
     def in_gap(self, seq: int) -> bool:
         """Whether `seq` lies in a declared gap."""
@@ -71,6 +77,13 @@ class LaneOrder:
         self.hashes[seq] = sha256
         while len(self.hashes) > KEPT_HASHES:
             self.hashes.popitem(last=False)
+
+    def bury(self, tombstone: Tombstone) -> tuple[int, int]:
+        """The mark and head move to a tombstone that follows them; returns what of it is missing from now on."""
+        gap = (max(tombstone.envelope.seq, self.mark + 1), tombstone.last_seq)
+        self.gaps.append(gap)
+        self.advance(tombstone.last_seq, tombstone.sha256)
+        return gap
 
     def declare_gap(self, last_seq: int, before: bytes) -> tuple[int, int]:
         """Everything after the mark up to `last_seq` is gone; `before` is the gateway's sha256 at it."""

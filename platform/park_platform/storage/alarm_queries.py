@@ -232,8 +232,7 @@ def listen_to_journal(connection: Connection) -> None:
         connection.execute(f"LISTEN {JOURNAL_CHANNEL}")
 
 
-def wait_for_journal(connection: Connection, wait_s: float) -> None:
-    """Return at the first hint that a journal has grown, at the latest after `wait_s`."""
+def wait_for_journal(connection: Connection, wait_s: float) -> bool:
+    """Return at the first hint that a journal has grown, at the latest after `wait_s`; whether there was one."""
     with database_errors():
-        for _ in connection.notifies(timeout=wait_s, stop_after=1):
-            return
+        return any(True for _ in connection.notifies(timeout=wait_s, stop_after=1))

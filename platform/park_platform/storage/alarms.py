@@ -5,16 +5,22 @@ ones, normal (closed). Every change is a journal entry in the same transaction.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Final, Literal
 
+from park_platform.storage.alarm_rows import (
+    AlarmRow,
+    Key,
+    State,
+    closed_alarms,
+    forgotten_alarms,
+    new_ids,
+    open_alarms,
+    save_alarms,
+)
 from park_platform.storage.connect import Connection, database_errors
-from park_platform.storage.journal import Chain, Entry, Kind, append
-from park_wire.errors import StoreError
+from park_platform.storage.journal import Chain, Entry, append, free_instants
 
-State: TypeAlias = Literal[
-    "unacknowledged", "acknowledged", "returned", "latched_unacknowledged", "latched_acknowledged", "normal"
-]
 _ON_RAISED: Final[State] = "unacknowledged"
 # What a cleared condition makes of an alarm, without and with latch.
 _ON_CLEARED: Final[dict[tuple[State, bool], State]] = {
@@ -29,6 +35,7 @@ _ON_ACKNOWLEDGED: Final[dict[State, State]] = {
     "returned": "normal",
     "latched_unacknowledged": "latched_acknowledged",
 }
+_NO_ALARM: Final = "no alarm was open for this change"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,22 +52,13 @@ class Happening:
     limit: float | None = None
     latch: bool = False
     late: bool = False
+    actor: str | None = None
+    note: str | None = None
 
-
-@dataclass(slots=True)
-class _Alarm:
-    id: int
-    state: State
-    raised_at: int
-    raised_value: float | None
-    limit: float | None
-    times_raised: int
-    cleared_at: int | None
-    closed_at: int | None
-    first: Happening | None = None
-
-
-_Key: TypeAlias = tuple[int, int | None, str]
+    @property
+    def key(self) -> Key:
+        """Whose alarm it concerns."""
+        return self.rule, self.point, self.subject
 
 
 def record(
@@ -68,83 +66,77 @@ def record(
 ) -> Chain:
     """Carry out transitions in their order: alarm rows, journal, notification outbox. Returns the journal's new end.
 
-    Must run under the stream's row lock. A transition that changes nothing (cleared without an open alarm) still
-    stands in the journal if it has an alarm to belong to; without one it is a fault of the kernel: StoreError.
+    Must run under the stream's row lock. What is cleared or reset without an open alarm stands in the journal under the
+    last alarm of its rule and point. Two changes of one kind at one instant are told apart by a µs.
     """
     if not happenings:
         return chain
-    alarms = _open_alarms(connection, happenings)
-    fresh = _new_ids(connection, sum(happening.kind == "raised" for happening in happenings))
-    touched: dict[int, tuple[_Alarm, Happening]] = {}
+    times = free_instants(connection, [(*happening.key, happening.kind, happening.at) for happening in happenings])
+    story = [replace(happening, at=at) for happening, at in zip(happenings, times, strict=True)]
+    alarms = _alarms_of(connection, story)
+    raised = sum(happening.kind == "raised" for happening in story)
+    fresh = new_ids(connection, raised + len({happening.key for happening in story} - alarms.keys()))
+    touched: dict[int, AlarmRow] = {}
     entries: list[Entry] = []
-    for happening in happenings:
-        key = (happening.rule, happening.point, happening.subject)
-        alarm = alarms.get(key)
+    for happening in story:
+        alarm = alarms.get(happening.key)
+        note = happening.note
         if happening.kind == "raised":
             alarm = _raise(alarm, happening, fresh)
-            alarms[key] = alarm
         elif alarm is None:
-            raise StoreError(f"rule {happening.rule} on point {happening.point} is {happening.kind} without an alarm")
+            alarm, note = _born_closed(happening, fresh), _NO_ALARM
+        elif alarm.closed_at is not None:
+            note = _NO_ALARM
         else:
             _lower(alarm, happening)
-            if alarm.closed_at is not None:
-                del alarms[key]
-        touched[alarm.id] = (alarm, happening)
-        entries.append(_entry(happening, alarm.id))
-    _save(connection, stream, touched, recorded_at)
+        alarms[happening.key] = alarm
+        touched[alarm.id] = alarm
+        entries.append(_entry(happening, alarm.id, note))
+    save_alarms(connection, stream, list(touched.values()), recorded_at)
     end = append(connection, stream, chain, entries, recorded_at)
     _notify(connection, stream, chain.seq, entries)
     return end
 
 
-def _open_alarms(connection: Connection, happenings: Sequence[Happening]) -> dict[_Key, _Alarm]:
-    rows = connection.execute(
-        """
-        WITH wanted AS (
-          SELECT DISTINCT * FROM unnest(%s::int[], %s::int[], %s::text[]) AS t(rule_id, point_id, subject)
-        )
-        SELECT a.rule_id, a.point_id, a.subject, a.id, a.state, us_of(a.raised_at),
-               a.raised_value, a.limit_value, a.times_raised, us_of(a.cleared_at)
-        FROM alarm a JOIN wanted w
-          ON a.rule_id = w.rule_id AND COALESCE(a.point_id, 0) = w.point_id AND a.subject = w.subject
-        WHERE a.closed_at IS NULL
-        """,
-        [
-            [happening.rule for happening in happenings],
-            [happening.point or 0 for happening in happenings],
-            [happening.subject for happening in happenings],
-        ],
-    )
-    return {(row[0], row[1], row[2]): _Alarm(*row[3:], closed_at=None) for row in rows}
+def _alarms_of(connection: Connection, story: Sequence[Happening]) -> dict[Key, AlarmRow]:
+    alarms = open_alarms(connection, [happening.key for happening in story])
+    first = {happening.key: happening.kind for happening in reversed(story)}
+    without = [key for key, kind in first.items() if key not in alarms and kind != "raised"]
+    return alarms | closed_alarms(connection, without)
 
 
-def _new_ids(connection: Connection, n: int) -> list[int]:
-    rows = connection.execute(
-        "SELECT nextval(pg_get_serial_sequence('alarm', 'id')) FROM generate_series(1, %s)", (n,)
-    ).fetchall()
-    return [number for (number,) in reversed(rows)]
-
-
-def _raise(alarm: _Alarm | None, happening: Happening, fresh: list[int]) -> _Alarm:
-    if alarm is None:
-        return _Alarm(
-            id=fresh.pop(),
-            state=_ON_RAISED,
-            raised_at=happening.at,
-            raised_value=happening.value,
-            limit=happening.limit,
-            times_raised=1,
-            cleared_at=None,
-            closed_at=None,
-            first=happening,
-        )
+def _raise(alarm: AlarmRow | None, happening: Happening, fresh: list[int]) -> AlarmRow:
+    if alarm is None or alarm.closed_at is not None:
+        return _new(happening, fresh, _ON_RAISED)
     alarm.state = _ON_RAISED
     alarm.times_raised += 1
     alarm.cleared_at = None
     return alarm
 
 
-def _lower(alarm: _Alarm, happening: Happening) -> None:
+def _born_closed(happening: Happening, fresh: list[int]) -> AlarmRow:
+    alarm = _new(happening, fresh, "normal")
+    alarm.times_raised, alarm.cleared_at, alarm.closed_at = 0, happening.at, happening.at
+    return alarm
+
+
+def _new(happening: Happening, fresh: list[int], state: State) -> AlarmRow:
+    return AlarmRow(
+        fresh.pop(),
+        *happening.key,
+        priority=happening.priority,
+        state=state,
+        raised_at=happening.at,
+        raised_value=happening.value,
+        limit=happening.limit,
+        times_raised=1,
+        cleared_at=None,
+        closed_at=None,
+        is_new=True,
+    )
+
+
+def _lower(alarm: AlarmRow, happening: Happening) -> None:
     if happening.kind == "cleared":
         alarm.state = _ON_CLEARED.get((alarm.state, happening.latch), alarm.state)
         alarm.cleared_at = happening.at
@@ -154,7 +146,7 @@ def _lower(alarm: _Alarm, happening: Happening) -> None:
         alarm.closed_at = happening.at
 
 
-def _entry(happening: Happening, alarm: int) -> Entry:
+def _entry(happening: Happening, alarm: int, note: str | None) -> Entry:
     return Entry(
         at=happening.at,
         kind=happening.kind,
@@ -165,47 +157,9 @@ def _entry(happening: Happening, alarm: int) -> Entry:
         value=happening.value,
         limit=happening.limit,
         late=happening.late,
+        actor=happening.actor,
+        note=note,
     )
-
-
-def _save(connection: Connection, stream: int, touched: dict[int, tuple[_Alarm, Happening]], recorded_at: int) -> None:
-    new = [
-        (
-            *(alarm.id, stream, alarm.first.rule, alarm.first.point, alarm.first.subject, alarm.first.priority),
-            *(alarm.state, alarm.raised_at, alarm.raised_value, alarm.limit, alarm.times_raised),
-            *(alarm.cleared_at, alarm.closed_at, recorded_at),
-        )
-        for alarm, _ in touched.values()
-        if alarm.first is not None
-    ]
-    old = [
-        (alarm.state, alarm.times_raised, alarm.cleared_at, alarm.closed_at, alarm.id)
-        for alarm, _ in touched.values()
-        if alarm.first is None
-    ]
-    with connection.cursor() as cursor:
-        if old:
-            cursor.executemany(
-                """
-                UPDATE alarm SET state = %s, times_raised = %s,
-                  cleared_at = at_us(%s),
-                  closed_at = at_us(%s) WHERE id = %s
-                """,
-                old,
-            )
-        if new:
-            cursor.executemany(
-                """
-                INSERT INTO alarm (id, stream_id, rule_id, point_id, subject, priority, state, raised_at, raised_value,
-                                   limit_value, times_raised, cleared_at, closed_at, recorded_at)
-                OVERRIDING SYSTEM VALUE VALUES (%s, %s, %s, %s, %s, %s, %s,
-                  at_us(%s), %s, %s, %s,
-                  at_us(%s),
-                  at_us(%s),
-                  at_us(%s))
-                """,
-                new,
-            )
 
 
 def _notify(connection: Connection, stream: int, before: int, entries: Sequence[Entry]) -> None:
@@ -217,6 +171,26 @@ def _notify(connection: Connection, stream: int, before: int, entries: Sequence[
     if rows:
         with connection.cursor() as cursor:
             cursor.executemany("INSERT INTO notification_outbox (stream_id, seq, alarm_id) VALUES (%s, %s, %s)", rows)
+
+
+def end_forgotten(connection: Connection, stream: int, now: int) -> list[Happening]:
+    """What ends the alarms that no rule holds any more: without it they would stay open for ever.
+
+    Must run under the stream's row lock, before readings are judged. `now` is the centre's clock: a change of rules is a
+    person's act.
+    """
+    return [
+        Happening(
+            at=now,
+            kind="reset" if alarm.state in _ON_RESET else "cleared",
+            rule=alarm.rule,
+            priority=alarm.priority,
+            point=alarm.point,
+            subject=alarm.subject,
+            note="no rule holds this alarm any more: the rule or the point was changed or removed",
+        )
+        for alarm in forgotten_alarms(connection, stream)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,17 +213,15 @@ def acknowledge(connection: Connection, alarm: int, actor: str, note: str | None
             return Answer(done=False, state=state)
         connection.execute(
             """
-            UPDATE alarm SET state = %(state)s, acked_by = %(actor)s,
-              acked_at = at_us(%(now)s),
+            UPDATE alarm SET state = %(state)s, acked_by = %(actor)s, acked_at = at_us(%(now)s),
               closed_at = CASE WHEN %(state)s = 'normal' THEN at_us(%(now)s) END
             WHERE id = %(alarm)s
             """,
             {"state": after, "actor": actor, "now": now, "alarm": alarm},
         )
-        kind: Kind = "acknowledged"
-        entry = Entry(at=now, kind=kind, rule=rule, alarm=alarm, point=point, subject=subject, actor=actor, note=note)
-        end = append(connection, stream, chain, [entry], now)
-        store_chain(connection, stream, end)
+        [at] = free_instants(connection, [(rule, point, subject, "acknowledged", now)])
+        entry = Entry(at, "acknowledged", rule, alarm, point, subject, actor=actor, note=note)
+        store_chain(connection, stream, append(connection, stream, chain, [entry], now))
         return Answer(done=True, state=after)
 
 
@@ -299,36 +271,6 @@ def store_chain(connection: Connection, stream: int, end: Chain) -> None:
     connection.execute(
         "UPDATE stream SET journal_seq = %s, journal_head = %s WHERE id = %s", (end.seq, end.head, stream)
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Reset:
-    """A person's wish to reset a latched alarm."""
-
-    rule: int
-    point: int
-    at: int
-
-
-def take_resets(connection: Connection, stream: int) -> list[Reset]:
-    """Take the waiting resets of a stream, oldest first; they are gone when the transaction commits."""
-    rows = connection.execute(
-        """
-        DELETE FROM alarm_command WHERE stream_id = %s
-        RETURNING id, rule_id, point_id, us_of(at)
-        """,
-        (stream,),
-    ).fetchall()
-    return [Reset(rule, point, at) for _, rule, point, at in sorted(rows)]
-
-
-def streams_with_resets(connection: Connection, streams: Sequence[int]) -> set[int]:
-    """Which of these streams have a waiting reset."""
-    with database_errors():
-        rows = connection.execute(
-            "SELECT DISTINCT stream_id FROM alarm_command WHERE stream_id = ANY(%s)", (list(streams),)
-        ).fetchall()
-    return {stream for (stream,) in rows}
 
 
 def system_rules(connection: Connection) -> dict[str, tuple[int, str]]:

@@ -42,8 +42,9 @@ class Series:
     """One point's rows by time. time: i64[n], µs. value: f64[n]. quality: i16[n].
 
     Without low and high the rows are readings; the first may lie before the start, if it held there. With them each
-    row is a bucket that begins at `time`: value is the mean weighted by time (for a counter the last reading), low and
-    high what it ranged over, and quality is good, uncertain (bad or uncertain readings among them) or bad.
+    row is a bucket that begins at `time`; the first and the last speak only of their part within the question. value is
+    then the mean weighted by time (for a counter the last reading), low and high what it ranged over, and quality good,
+    uncertain (bad or uncertain readings among them) or bad.
     """
 
     point: int
@@ -143,7 +144,7 @@ def _from_readings(
             rows = slice(first[i], first[i] + count[i])
             series[point] = _with_gaps(
                 Series(point, columns["ts"][rows], columns["value"][rows], columns["quality"][rows]),
-                np.full(count[i], asked.max_age[i]),
+                np.full(int(count[i]), asked.max_age[i]),
                 end,
             )
         return History("raw", None, tuple(series.get(point) or _empty(point) for point in points))

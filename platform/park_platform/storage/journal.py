@@ -43,9 +43,54 @@ def entry_hash(stream: int, seq: int, entry: Entry, recorded_at: int, prev: byte
     """The hash of a line; `park` verifies the journal by computing it again from the stored columns."""
     row = [
         *(stream, seq, entry.at, entry.kind, entry.rule, entry.point, entry.subject, entry.alarm),
-        *(entry.value, entry.limit, entry.late, entry.actor, entry.note, recorded_at),
+        # A whole number comes back from the database as a float.
+        *(None if number is None else float(number) for number in (entry.value, entry.limit)),
+        *(entry.late, entry.actor, entry.note, recorded_at),
     ]
     return hashlib.sha256(prev + cbor.encode(row)).digest()
+
+
+def free_instants(
+    connection: Connection, lines: Sequence[tuple[int, int | None, str, str, int]]
+) -> list[int]:
+    """When each line (rule, point, subject, kind, at) may stand: at its time, or at the next free µs after it.
+
+    The kernel can come to one change twice at one instant, when a gateway breaks the promise of its `until` and a delay
+    was changed meanwhile; and two notices may fall into one µs. Neither is the same change twice.
+    """
+    given: set[tuple[int, int | None, str, str, int]] = set()
+    latest = _latest_near(connection, lines)
+    times: list[int] = []
+    for number, (rule, point, subject, kind, at) in enumerate(lines):
+        free = latest[number] + 1 if number in latest else at
+        while (rule, point, subject, kind, free) in given:
+            free += 1
+        given.add((rule, point, subject, kind, free))
+        times.append(free)
+    return times
+
+
+def _latest_near(connection: Connection, lines: Sequence[tuple[int, int | None, str, str, int]]) -> dict[int, int]:
+    """For the lines whose instant is taken, by number: the last taken one within a second."""
+    rows = connection.execute(
+        """
+        WITH line AS (
+          SELECT n::int - 1 AS n, rule_id, point_id, subject, kind, at_us(us) AS at
+          FROM unnest(%s::int[], %s::int[], %s::text[], %s::text[], %s::bigint[])
+            WITH ORDINALITY AS t(rule_id, point_id, subject, kind, us, n)
+        ), taken AS (
+          SELECT l.n, l.at AS asked, j.at FROM line l JOIN journal j ON j.rule_id = l.rule_id AND j.point_id = l.point_id
+             AND j.subject = l.subject AND j.kind = l.kind AND j.at >= l.at AND j.at < l.at + interval '1 second'
+          UNION ALL
+          SELECT l.n, l.at AS asked, j.at FROM line l JOIN journal j ON j.rule_id = l.rule_id AND l.point_id IS NULL
+             AND j.point_id IS NULL
+             AND j.subject = l.subject AND j.kind = l.kind AND j.at >= l.at AND j.at < l.at + interval '1 second'
+        )
+        SELECT n, us_of(max(at)) FROM taken GROUP BY n HAVING min(at) = min(asked)
+        """,
+        tuple(list(column) for column in zip(*lines, strict=True)),
+    )
+    return dict(rows.fetchall())
 
 
 def append(connection: Connection, stream: int, chain: Chain, entries: Sequence[Entry], recorded_at: int) -> Chain:
@@ -79,24 +124,37 @@ def append(connection: Connection, stream: int, chain: Chain, entries: Sequence[
 
 
 def verify(connection: Connection, stream: int) -> str | None:
-    """Walk a stream's chain. None when it is whole, else a sentence that names the first line that is not."""
+    """Walk a stream's chain. None when it is whole, else a sentence that names the first line that is not.
+
+    The journal may grow meanwhile. A chain that was cut off together with its stream's row can't be told from here.
+    """
+    name = f"journal of stream {stream}"
+    said = _end(connection, stream)
     seq, head = 0, bytes(32)
-    rows = connection.execute(
+    # Row by row: a journal of years doesn't fit into memory.
+    rows = connection.cursor().stream(
         """
-        SELECT seq, us_of(at), kind, rule_id, alarm_id, point_id, subject, value,
-               limit_value, late, actor, note, us_of(recorded_at), prev, hash
+        SELECT seq, us_of(at), kind, rule_id, alarm_id, point_id, subject, value, limit_value, late, actor, note,
+               us_of(recorded_at), prev, hash
         FROM journal WHERE stream_id = %s ORDER BY seq
         """,
         (stream,),
     )
-    for row in rows:
-        entry = Entry(*row[1:12])
-        if row[0] != seq + 1:
-            return f"journal of stream {stream}: line {seq + 1} is missing"
-        if row[13] != head or row[14] != entry_hash(stream, row[0], entry, row[12], head):
-            return f"journal of stream {stream}: line {row[0]} was changed or does not follow line {seq}"
-        seq, head = row[0], row[14]
-    end = connection.execute("SELECT journal_seq, journal_head FROM stream WHERE id = %s", (stream,)).fetchone()
-    if end != (seq, head):
-        return f"journal of stream {stream}: it ends at line {seq}, its stream says {end and end[0]}"
+    for number, *columns, recorded_at, prev, stored in rows:
+        if number != seq + 1:
+            return f"{name}: line {seq + 1} is missing"
+        if prev != head or stored != entry_hash(stream, number, Entry(*columns), recorded_at, head):
+            return f"{name}: line {number} was changed or does not follow line {seq}"
+        seq, head = number, stored
+        if seq == said.seq and head != said.head:
+            return f"{name}: line {seq} is not the one that its stream names as the last"
+    if seq < said.seq:
+        return f"{name}: it ends at line {seq}, its stream says {said.seq}"
+    if seq > (now := _end(connection, stream)).seq:
+        return f"{name}: line {now.seq + 1} was added past the end, its stream says {now.seq}"
     return None
+
+
+def _end(connection: Connection, stream: int) -> Chain:
+    row = connection.execute("SELECT journal_seq, journal_head FROM stream WHERE id = %s", (stream,)).fetchone()
+    return Chain(0, bytes(32)) if row is None else Chain(*row)

@@ -14,7 +14,7 @@ import sqlalchemy
 from alembic import command
 from alembic.config import Config
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from park_platform.storage.connect import ROLES, Connection, connect, database_errors, role_name
 from park_platform.storage.partitions import make_first_partitions
@@ -36,6 +36,18 @@ def database_url(url: str, *, database: str | None = None, role: str | None = No
         "password": password,
     }
     return make_conninfo(url, **{name: value for name, value in changes.items() if value is not None})
+
+
+def make_park(admin_url: str, passwords: Mapping[str, str], engine: EngineChoice = "auto") -> str:
+    """Both steps for the database that `admin_url` names ("park" when it names none); returns its name.
+
+    The database need not exist; it is made from the server's database "postgres". Raises as `prepare` and `migrate`.
+    """
+    with database_errors():
+        name = str(conninfo_to_dict(admin_url).get("dbname") or "park")
+    prepare(database_url(admin_url, database="postgres"), name, passwords)
+    migrate(database_url(admin_url, database=name), engine)
+    return name
 
 
 def prepare(admin_url: str, database: str = "park", passwords: Mapping[str, str] | None = None) -> None:

@@ -1,13 +1,15 @@
 """Intake workers and the streams that they own (chain 4.1).
 
 A worker beats; who has not beaten for DEAD_AFTER_S is dead. Whoever takes a stream raises its term, so that nothing
-that the former owner still tries can commit.
+that the former owner still tries can commit. A worker's id is its incarnation: each life on one connection has its own.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
+
+from psycopg import errors
 
 from park_platform.storage.connect import Connection, database_errors
 from park_wire.errors import OwnershipLost, StoreError
@@ -18,7 +20,10 @@ DEAD_AFTER_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class StreamRow:
-    """A stream as the ownership table shows it. `abandoned`: it has an owner, and that owner is dead."""
+    """A stream as the ownership table shows it.
+
+    `abandoned`: it has an owner, and that owner is dead. `enabled`: somebody should own it.
+    """
 
     id: int
     name: str
@@ -26,6 +31,7 @@ class StreamRow:
     owner: UUID | None
     term: int
     abandoned: bool
+    enabled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +71,21 @@ def register_worker(connection: Connection, worker: UUID) -> None:
 
 
 def beat(connection: Connection, worker: UUID) -> bool:
-    """Say that this worker lives. False when it is not entered (any more)."""
+    """Say that this worker lives. False when it is not entered (any more), or was dead and has lost its streams.
+
+    A worker that was frozen must not rise again and be given the streams of those who stood in for it.
+    """
     with database_errors():
         return (
-            connection.execute("UPDATE worker SET beat_at = clock_timestamp() WHERE id = %s", (worker,)).rowcount == 1
+            connection.execute(
+                """
+                UPDATE worker SET beat_at = clock_timestamp() WHERE id = %(worker)s
+                  AND (beat_at > clock_timestamp() - make_interval(secs => %(dead)s)
+                       OR EXISTS (SELECT FROM stream WHERE owner = %(worker)s))
+                """,
+                {"worker": worker, "dead": DEAD_AFTER_S},
+            ).rowcount
+            == 1
         )
 
 
@@ -83,15 +100,16 @@ def living_workers(connection: Connection) -> list[UUID]:
 
 
 def stream_rows(connection: Connection) -> list[StreamRow]:
-    """Every enabled stream with its owner."""
+    """Every stream with its owner."""
     with database_errors():
         rows = connection.execute(
             """
             SELECT s.id, s.name, s.kind, s.owner, s.term,
                    s.owner IS NOT NULL AND (w.id IS NULL
-                     OR w.beat_at <= clock_timestamp() - make_interval(secs => %s))
-            FROM stream s LEFT JOIN worker w ON w.id = s.owner
-            WHERE s.enabled ORDER BY s.id
+                     OR w.beat_at <= clock_timestamp() - make_interval(secs => %s)),
+                   s.enabled AND g.removed_at IS NULL
+            FROM stream s LEFT JOIN worker w ON w.id = s.owner LEFT JOIN gateway g ON g.stream_id = s.id
+            ORDER BY s.id
             """,
             (DEAD_AFTER_S,),
         ).fetchall()
@@ -99,27 +117,56 @@ def stream_rows(connection: Connection) -> list[StreamRow]:
 
 
 def take_stream(connection: Connection, row: StreamRow, worker: UUID) -> Claim | None:
-    """Take a free or abandoned stream. None when somebody else was faster.
+    """Take a free or abandoned stream. None when somebody else was faster, or still holds its lock.
 
     The dead owner's backend is terminated first: frozen inside a COPY it would hold the stream's lock for ever.
     """
     with database_errors():
-        if row.abandoned:
-            connection.execute(
-                """
-                SELECT pg_terminate_backend(a.pid)
-                FROM worker w JOIN pg_stat_activity a ON a.pid = w.backend_pid AND a.backend_start = w.backend_start
-                WHERE w.id = %s AND w.beat_at <= clock_timestamp() - make_interval(secs => %s)
-                """,
-                (row.owner, DEAD_AFTER_S),
-            )
-        with connection.transaction():
-            connection.execute("SET LOCAL lock_timeout = '2s'")
-            taken = connection.execute(
-                "UPDATE stream SET owner = %s, term = term + 1 WHERE id = %s AND term = %s RETURNING term",
-                (worker, row.id, row.term),
-            ).fetchone()
+        if row.abandoned and row.owner is not None:
+            _terminate(connection, row.owner, only_dead=True)
+        try:
+            with connection.transaction():
+                connection.execute("SET LOCAL lock_timeout = '500ms'")
+                taken = connection.execute(
+                    "UPDATE stream SET owner = %s, term = term + 1 WHERE id = %s AND term = %s RETURNING term",
+                    (worker, row.id, row.term),
+                ).fetchone()
+        except errors.LockNotAvailable:
+            return None
     return None if taken is None else Claim(row.id, worker, taken[0])
+
+
+def _terminate(connection: Connection, worker: UUID, *, only_dead: bool) -> None:
+    """End the backend on which a worker commits, and wait until its locks are gone."""
+    connection.execute(
+        """
+        SELECT pg_terminate_backend(a.pid, 1000)
+        FROM worker w JOIN pg_stat_activity a ON a.pid = w.backend_pid AND a.backend_start = w.backend_start
+        WHERE w.id = %s AND a.pid <> pg_backend_pid()
+          AND (NOT %s OR w.beat_at <= clock_timestamp() - make_interval(secs => %s))
+        """,
+        (worker, only_dead, DEAD_AFTER_S),
+    )
+
+
+def end_former_life(connection: Connection, worker: UUID, claims: Sequence[Claim]) -> None:
+    """Give back what this process held on a connection that it has lost, so that nobody waits for its death.
+
+    Raises OwnershipLost when somebody has taken one of its streams meanwhile.
+    """
+    with database_errors():
+        _terminate(connection, worker, only_dead=False)
+        taken = connection.execute(
+            """
+            SELECT s.name FROM stream s JOIN unnest(%s::int[], %s::bigint[]) AS c(id, term) ON c.id = s.id
+            WHERE s.term > c.term ORDER BY s.name
+            """,
+            ([claim.stream for claim in claims], [claim.term for claim in claims]),
+        ).fetchall()
+    leave(connection, worker)
+    if taken:
+        names = ", ".join(name for (name,) in taken)
+        raise OwnershipLost(f"another worker has taken {names} while this one was cut off from the database")
 
 
 def release_streams(connection: Connection, claims: Sequence[Claim]) -> None:
@@ -163,7 +210,7 @@ class LockedStream:
     live_seq: int
     journal_seq: int
     journal_head: bytes
-    config_seq: int
+    rules_seq: int
 
 
 def lock_streams(connection: Connection, claims: Sequence[Claim], incarnation: UUID) -> dict[int, LockedStream]:
@@ -174,7 +221,7 @@ def lock_streams(connection: Connection, claims: Sequence[Claim], incarnation: U
     rows = connection.execute(
         """
         SELECT s.id, s.owner, s.term, i.db_incarnation, us_of(s.event_until),
-               s.live_seq, s.journal_seq, s.journal_head, i.config_seq
+               s.live_seq, s.journal_seq, s.journal_head, i.rules_seq
         FROM stream s CROSS JOIN installation i WHERE s.id = ANY(%s) ORDER BY s.id FOR UPDATE OF s
         """,
         ([claim.stream for claim in claims],),

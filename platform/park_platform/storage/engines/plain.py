@@ -64,7 +64,8 @@ class Plain:
         rows = connection.execute(
             """
             SELECT c.relname, us_of(b.bound[1]::timestamptz), us_of(b.bound[2]::timestamptz),
-                   pg_total_relation_size(c.oid), greatest(c.reltuples::bigint, pg_stat_get_live_tuples(c.oid))
+                   pg_total_relation_size(c.oid),
+                   CASE WHEN c.reltuples > 0 THEN c.reltuples::bigint ELSE pg_stat_get_live_tuples(c.oid) END
             FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
             CROSS JOIN LATERAL (SELECT regexp_match(pg_get_expr(c.relpartbound, c.oid),
                                                     $$FROM \\('(.+)'\\) TO \\('(.+)'\\)$$) AS bound) b

@@ -46,7 +46,7 @@ class Timescale:
         rows = connection.execute(
             """
             SELECT c.chunk_name, us_of(c.range_start), us_of(c.range_end), s.total_bytes,
-                   greatest(k.reltuples::bigint, pg_stat_get_live_tuples(k.oid))
+                   CASE WHEN k.reltuples > 0 THEN k.reltuples::bigint ELSE pg_stat_get_live_tuples(k.oid) END
             FROM timescaledb_information.chunks c
             JOIN chunks_detailed_size(%(table)s::regclass) s USING (chunk_schema, chunk_name)
             JOIN pg_class k ON k.oid = format('%%I.%%I', c.chunk_schema, c.chunk_name)::regclass

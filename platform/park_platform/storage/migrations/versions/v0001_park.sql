@@ -16,6 +16,7 @@ CREATE TABLE installation (
   name_en        text,
   time_zone      text NOT NULL DEFAULT 'Asia/Shanghai',
   config_seq     bigint NOT NULL DEFAULT 0,                     -- every change of points, assets or rules adds one
+  rules_seq      bigint NOT NULL DEFAULT 0,                     -- every change of assets or rules adds one: the intake loads them
   raw_days       int NOT NULL DEFAULT 90 CHECK (raw_days BETWEEN 30 AND 3660),
   created_at     timestamptz NOT NULL DEFAULT now()
 );
@@ -81,7 +82,7 @@ CREATE TABLE gateway (
   stream_id      int NOT NULL UNIQUE REFERENCES stream,
   name_zh        text NOT NULL,
   name_en        text NOT NULL,
-  config_version bytea,
+  config_version bytea,                                         -- the birth in force: what the live lane last spoke
   run            bytea,                                         -- of the hello that owns the epoch
   epoch          bytea,
   hello_at       timestamptz,
@@ -120,6 +121,7 @@ CREATE TABLE birth (
   config_version bytea NOT NULL CHECK (length(config_version) = 32),
   indices        bigint[] NOT NULL,                             -- u32 indices of the gateway, ascending …
   point_ids      int[] NOT NULL,                                -- … and the points behind them
+  content        bytea NOT NULL,                                -- as it came: what its points are once it is in force
   received_at    timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (gateway_id, config_version)
 );
@@ -145,6 +147,7 @@ CREATE TABLE point (
   period_ms  int NOT NULL CHECK (period_ms > 0),
   max_age_ms int NOT NULL CHECK (max_age_ms > 0),               -- how long a value holds; 3 periods unless the park says otherwise
   asset_id   int REFERENCES asset,
+  gone_at    timestamptz,                                       -- since when the gateway reads it no more; no rule watches it
   created_at timestamptz NOT NULL DEFAULT now(),
   UNIQUE (stream_id, device, name)
 );
@@ -206,7 +209,7 @@ FROM rule r
 JOIN point p ON (r.on_quantity IS NULL OR r.on_quantity = p.quantity)
 LEFT JOIN asset a ON a.id = p.asset_id
 JOIN stream s ON s.id = p.stream_id
-WHERE r.enabled AND r.removed_at IS NULL AND r.kind <> 'SYSTEM'
+WHERE r.enabled AND r.removed_at IS NULL AND r.kind <> 'SYSTEM' AND p.gone_at IS NULL
   AND (r.on_asset_kind IS NULL OR r.on_asset_kind = a.kind)
   AND (r.on_asset IS NULL OR r.on_asset = a.key)
   AND (r.on_point IS NULL OR r.on_point = regexp_replace(s.name, '^gw-', '') || '/' || p.device || '/' || p.name)

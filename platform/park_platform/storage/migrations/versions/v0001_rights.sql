@@ -13,17 +13,16 @@ GRANT SELECT, INSERT, UPDATE ON epoch, lane, birth, point, alarm, latest_pack TO
 GRANT SELECT, INSERT ON reading, reading_conflict, quarantine, event, dead_letter, journal TO park_ingest;
 GRANT USAGE ON SEQUENCE alarm_id_seq TO park_ingest;
 GRANT SELECT, DELETE ON alarm_command TO park_ingest;
-GRANT INSERT ON notification_outbox, dirty, audit TO park_ingest;
+GRANT INSERT ON notification_outbox, dirty TO park_ingest;
 
--- operate: rollups, the park stream, people's timers; and `park apply`, which brings the park's own description.
-GRANT SELECT, INSERT, UPDATE, DELETE ON worker, dirty, rollup_1m, rollup_progress, notification_outbox TO park_operate;
-GRANT SELECT, INSERT, UPDATE ON enterprise, zone, asset, stream, gateway, point, rule, alarm, latest_pack TO park_operate;
-GRANT SELECT, INSERT, UPDATE, DELETE ON device TO park_operate;
-GRANT UPDATE ON installation TO park_operate;
-GRANT SELECT, INSERT ON reading, reading_conflict, quarantine, journal TO park_operate;
+-- operate: rollups, partitions (as owner, by SET ROLE), alarms of the park stream.
+GRANT SELECT, INSERT, UPDATE, DELETE ON dirty, rollup_1m, rollup_progress, notification_outbox TO park_operate;
+GRANT SELECT, INSERT, UPDATE ON alarm TO park_operate;
+GRANT SELECT, UPDATE ON stream, gateway TO park_operate;
+GRANT SELECT, INSERT ON journal TO park_operate;
 GRANT USAGE ON SEQUENCE alarm_id_seq TO park_operate;
-GRANT SELECT ON epoch, lane, birth, rule_point, rule_state, event, dead_letter, attempt, gap, alarm_command TO park_operate;
-GRANT INSERT ON audit TO park_operate;
+GRANT SELECT ON enterprise, zone, asset, device, point, rule, rule_point, rule_state, worker, epoch, lane, birth, reading,
+  reading_conflict, quarantine, event, dead_letter, attempt, gap, alarm_command, latest_pack TO park_operate;
 
 -- api: people and what they do; readings only through the doors.
 GRANT SELECT ON enterprise, zone, asset, device, point, rule, rule_point, gateway, epoch, lane, worker, event, gap, attempt,
