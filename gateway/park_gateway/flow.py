@@ -44,6 +44,14 @@ class Flow:
         self.timeout_s = FIRST_TIMEOUT_S
         self.due = now + self.timeout_s if self.next > self.oldest else None
 
+    def restart(self) -> bool:
+        """Go back to the oldest at once, with the timer at its shortest; whether anything was on its way."""
+        was_sent = self.next > self.oldest
+        self.next = self.oldest
+        self.due = None
+        self.timeout_s = FIRST_TIMEOUT_S
+        return was_sent
+
     def expire(self, now: float) -> bool:
         """If the timer has run out, go back to the oldest and wait longer next time; whether that was so."""
         if self.due is None or now < self.due:

@@ -30,7 +30,10 @@ class OutboxThread:
 
     async def seal(self, until: int) -> None:
         """Commit what was put; see `Outbox.seal`."""
-        if await self.call(self.outbox.seal, until):
+        try:
+            await self.call(self.outbox.seal, until)
+        finally:
+            # A full outbox may have taken a part, and only what is sent makes room for the rest.
             self.changed.set()
 
     async def call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:

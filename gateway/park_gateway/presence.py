@@ -5,7 +5,19 @@ from typing import Final
 
 import structlog
 
+_LEAST_REPEAT_MS: Final = 2_000
+_REPEAT_PERIODS: Final = 2
+
 _log: Final = structlog.get_logger()
+
+
+def repeat_s(period_ms: int) -> float:
+    """How long after the bad readings of a lost device they are due again, in s; `period_ms` is its shortest period.
+
+    The centre takes a point for stale after 3 periods, at least 3 s, without any reading. That is for silence nobody
+    has told it of, and an alarm that comes and goes with each of our attempts would say nothing.
+    """
+    return max(_REPEAT_PERIODS * period_ms, _LEAST_REPEAT_MS) / 1000
 
 
 @dataclass(slots=True)

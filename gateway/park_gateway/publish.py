@@ -154,7 +154,11 @@ class _Conversation:
         room = min(flow.room(self._outbox.lanes[lane].next_seq), _READ_AT_ONCE)
         if not room or not self._connection.has_room():
             return False
-        messages = await self._thread.call(self._outbox.unacknowledged, lane, room, flow.next)
+        first = flow.next
+        messages = await self._thread.call(self._outbox.unacknowledged, lane, room, first)
+        if flow.next != first:
+            # Begun again while they were read: others are the next ones now.
+            return True
         # A new epoch may have begun while they were read: then these numbers are void.
         current = [message for message in messages if message.envelope.epoch == self._epoch]
         for message in current:
@@ -207,6 +211,10 @@ class _Conversation:
         if ack.need_hello:
             hello = await self._thread.call(self._outbox.hello)
             self._connection.publish("hello", hello.encode())
+            # Who asks holds nothing of ours; a timer that has backed off would keep the stream's new owner waiting.
+            for flow in self._flows.values():
+                self._delivery.resends += flow.restart()
+            self._thread.changed.set()
 
     async def _acknowledge(self, ack: Ack) -> None:
         verdict = await self._thread.call(self._outbox.acknowledge, ack)

@@ -19,14 +19,13 @@ from park_gateway.decode import Block, decode_block
 from park_gateway.modbus import Bus, NotConnected, read_block
 from park_gateway.opcua_value import SKEW_US
 from park_gateway.point import Protocol
-from park_gateway.presence import Presence
+from park_gateway.presence import Presence, repeat_s
 from park_gateway.reading import Readings, SampleSpan, Sink
 from park_gateway.site import Device, Site
 from park_wire.errors import DeviceError, Nonsense, Refused
 from park_wire.quality import Quality
 
 MOST_BACK_OFF_S: Final = 30.0
-_REPEAT_PERIODS: Final = 10
 _ANCHOR_S: Final = 1.0
 # One lost frame is no lost device: a noisy serial line behind a converter loses one now and then.
 _TRIES: Final = 2
@@ -93,7 +92,8 @@ class Schedule:
 class _Link:
     """A Modbus device as it is reached: shared by its polls.
 
-    `ask_at` is when a lost device may be asked again, loop time, `unconnected` whether it waits for its connection.
+    `ask_at` is when a lost device may be asked again, `bad_at` when its bad readings are due again, loop time;
+    `unconnected`: it waits for its connection; `quality`: how it is lost.
     """
 
     schedule: Schedule
@@ -104,10 +104,14 @@ class _Link:
     refusals: dict[str, Presence] = field(default_factory=dict[str, Presence])
     failures: int = 0
     ask_at: float = 0.0
+    bad_at: float = 0.0
     unconnected: bool = False
+    quality: Quality = Quality.BAD_NO_ANSWER
+    repeat_s: float = 0.0
 
     def __post_init__(self) -> None:
         self.blocks = self.device.blocks()
+        self.repeat_s = repeat_s(min(block.request.period_ms for block in self.blocks))
         self.presence = Presence(self.device.id)
         self.refusals = {block.request.name: Presence(self.device.id, block.request.name) for block in self.blocks}
 
@@ -120,6 +124,7 @@ class _Link:
             except Refused as error:
                 # The device is there; the fault lies in this block.
                 self.refusals[block.request.name].lost(error)
+                self.schedule.counts.failures += 1
                 self._put_bad([block], Quality.BAD_REFUSED)
                 self._answered()
             except DeviceError as error:
@@ -161,25 +166,27 @@ class _Link:
     def _lose(self, error: DeviceError, read: set[str]) -> None:
         self.presence.lost(error)
         self.failures += 1
-        quality = Quality.BAD_NO_ANSWER
+        self.quality = Quality.BAD_NO_ANSWER
         self.unconnected = isinstance(error, NotConnected)
         back_off_s = self.device.period_ms / 1000 * 2 ** min(self.failures, 16)
         if self.unconnected:
             # Asking costs nothing then, and `wait` returns when the connection is there.
-            quality, back_off_s = Quality.BAD_NOT_CONNECTED, self.device.period_ms / 1000 * _REPEAT_PERIODS
+            self.quality, back_off_s = Quality.BAD_NOT_CONNECTED, self.repeat_s
         elif isinstance(error, Nonsense):
-            quality = Quality.BAD_NONSENSE
+            self.quality = Quality.BAD_NONSENSE
         self.ask_at = asyncio.get_running_loop().time() + min(back_off_s, MOST_BACK_OFF_S)
-        self._put_bad([block for block in self.blocks if block.request.name not in read], quality)
+        lost = [block for block in self.blocks if block.request.name not in read]
+        self.schedule.counts.failures += len(lost)
+        self._put_bad(lost, self.quality)
 
     def _put_bad(self, blocks: Iterable[Block], quality: Quality) -> None:
         """One reading without a value for each point. A sample that was not read is no sample, so it has none."""
+        self.bad_at = asyncio.get_running_loop().time() + self.repeat_s
         readings = Readings()
         taken_at = self.schedule.anchor.now()
         for block in blocks:
             points = block.index[: len(block.request.points)]
             readings.add_bad(array("I", points), taken_at, quality)
-            self.schedule.counts.failures += 1
         self.schedule.sink.put(readings)
 
     async def wait(self, due_s: float) -> None:
@@ -202,8 +209,10 @@ class _Link:
             left_s = (max(due_s, self.ask_at) if lost else due_s) - loop.time()
             if left_s <= 0:
                 return
+            if lost and loop.time() >= self.bad_at:
+                self._put_bad(self.blocks, self.quality)
             # Another poll of a lost device may find it back meanwhile.
-            await asyncio.sleep(min(left_s, _LOOK_S) if lost else left_s)
+            await asyncio.sleep(min(left_s, _LOOK_S, self.bad_at - loop.time()) if lost else left_s)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -18,7 +18,7 @@ from park_gateway.device import SAMPLE_NODE, node_id
 from park_gateway.opcua import Occurrence, Session, Value, Watched, WatchEvents, WatchValue, open_session
 from park_gateway.opcua_value import SKEW_US, choose_time, event_body, is_overflow, judge, number_of, quality_of
 from park_gateway.point import EventKind, Point
-from park_gateway.presence import Presence
+from park_gateway.presence import Presence, repeat_s
 from park_gateway.reading import Readings, SampleSpan, Sink
 from park_gateway.site import OPCUA_BLOCK, Device, Endpoint
 from park_wire.batch import Event
@@ -33,7 +33,7 @@ _CLOCK_PERIOD_US: Final = 1_000_000
 _CLOCK_HANDLE: Final = 1
 _SILENT_PERIODS: Final = 3
 _LEAST_SILENCE_US: Final = 1_000_000
-_REPEAT_PERIODS: Final = 10
+_REFRESH_PERIODS: Final = 10
 _LEAST_REFRESH_US: Final = 10_000_000
 _RETRY_US: Final = 30_000_000
 
@@ -113,6 +113,17 @@ class Subscriber:
 
     async def run(self) -> None:
         """Connect and listen, again whenever the session is lost, at most 10 s apart. Returns when cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_bad())
+            group.create_task(self._hold())
+
+    async def _keep_bad(self) -> None:
+        # On its own: to find a server that does not answer takes longer than bad readings may stay away.
+        while True:
+            await asyncio.sleep(_TICK_S)
+            self._repeat_bad()
+
+    async def _hold(self) -> None:
         delay_s = _FIRST_DELAY_S
         while True:
             try:
@@ -123,10 +134,7 @@ class Subscriber:
             except DeviceError as error:
                 self._lose_all(error)
             leave_if_cancelled()
-            until = monotonic_us() + int(delay_s * 1e6)
-            while monotonic_us() < until:
-                self._repeat_bad()
-                await asyncio.sleep(_TICK_S)
+            await asyncio.sleep(delay_s)
             delay_s = min(delay_s * 2, _MOST_DELAY_S)
 
     async def _subscribe(self, session: Session) -> None:
@@ -191,7 +199,6 @@ class Subscriber:
                 problem = f"the subscription is dead, its server's clock was not heard for {silent_us / 1e6:.1f} s"
                 raise Unreachable(f"{self.endpoint}: {problem}")
             self._find_silent(now)
-            self._repeat_bad()
             await self._read_quiet(session, now)
             if now >= retry_at:
                 retry_at = now + _RETRY_US
@@ -287,9 +294,10 @@ class Subscriber:
                 self._put_bad(held, held.quality)
 
     def _put_bad(self, held: _Held, quality: Quality) -> None:
-        """A reading without a value for each point of a lost device, at once and every ten periods."""
+        """A reading without a value for each point of a lost device, at once and again and again."""
         held.quality = quality
-        held.bad_at = monotonic_us() + _REPEAT_PERIODS * held.period_us
+        shortest_ms = min(map(held.device.period_of, held.device.points), default=held.device.period_ms)
+        held.bad_at = monotonic_us() + int(repeat_s(shortest_ms) * 1e6)
         readings = Readings()
         for item in self._items:
             if item.held is held and not item.is_sample:
@@ -305,4 +313,4 @@ def _wanted(handle: int, what: _Item | _Source) -> WatchValue | WatchEvents:
 
 
 def _refresh_us(item: _Item) -> int:
-    return max(_LEAST_REFRESH_US, _REPEAT_PERIODS * item.held.device.period_of(item.point) * 1000)
+    return max(_LEAST_REFRESH_US, _REFRESH_PERIODS * item.held.device.period_of(item.point) * 1000)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from http.cookiejar import CookieJar
 from pathlib import Path
@@ -29,6 +30,7 @@ from park_wire.errors import ParkError
 WITHIN_S: Final = 20.0
 ALARM_WITHIN_S: Final = 60.0
 FAULT: Final = ("over-pressure", "tank-2")
+MPA_A_SECOND: Final = "0.1"
 RULE: Final = "vessel-pressure-hh"
 
 
@@ -92,6 +94,7 @@ class _Walk:
         self._tokens = tokens
         self._opener: OpenerDirector = build_opener()
         self._cookies = CookieJar()
+        self._doors = ExitStack()
         self._socket: ClientConnection | None = None
         self._fault_at: float | None = None
         self._live_alarm_ms: float | None = None
@@ -116,8 +119,7 @@ class _Walk:
 
     def close(self) -> None:
         """Leave the live stream."""
-        if self._socket is not None:
-            self._socket.close()
+        self._doors.close()
 
     # the way of a reading -------------------------------------------------------------------------------------------
 
@@ -208,7 +210,8 @@ class _Walk:
                 self._live_alarm_ms = (time.time_ns() // 1_000 - line["at"]) / 1_000
 
     def _drive_fault(self) -> None:
-        argv = [sys.executable, "-m", "park_wire.command", "sim", "fault", *FAULT, "--data", str(self._park.folder)]
+        fault = ("sim", "fault", *FAULT, "--magnitude", MPA_A_SECOND, "--data", str(self._park.folder))
+        argv = [sys.executable, "-m", "park_wire.command", *fault]
         done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
         if done.returncode != 0:
             raise OSError(f"park sim fault {' '.join(FAULT)}: {done.stderr.strip()}")
@@ -233,11 +236,13 @@ class _Walk:
     def _receive(self, wait_s: float) -> Mapping[str, Any] | None:
         if self._socket is None:
             cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in self._cookies)
-            self._socket = connect_websocket(
-                self._park.base_url.replace("http", "ws", 1) + "/api/v1/live",
-                additional_headers={"Cookie": cookies, "Origin": self._park.base_url},
-                max_size=8 << 20,
-                open_timeout=5,
+            self._socket = self._doors.enter_context(
+                connect_websocket(
+                    self._park.base_url.replace("http", "ws", 1) + "/api/v1/live",
+                    additional_headers={"Cookie": cookies, "Origin": self._park.base_url},
+                    max_size=8 << 20,
+                    open_timeout=5,
+                )
             )
         try:
             message = self._socket.recv(wait_s)

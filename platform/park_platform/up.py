@@ -143,6 +143,11 @@ class Park:
         """How a process of this role reaches the database."""
         return database_url(self._admin_url, database=DATABASE, role=role, password=self._password(role))
 
+    def signin_token(self, person: str) -> str:
+        """A token that signs this person in once within a day."""
+        with connect(self.database_url("owner"), "park up") as connection:
+            return make_signin_link(connection, person, LINK_MINUTES, actor="park up")
+
     def broker_url(self, user: str) -> str:
         """How a process or gateway reaches the broker."""
         return os.environ["PARK_MQTT_URL"] if self._broker is None else self._broker.url(user)
@@ -243,11 +248,10 @@ class Park:
 
     def _signin_links(self, park: ParkFile) -> list[SigninLink]:
         links: list[SigninLink] = []
-        with connect(self.database_url("owner"), "park up") as connection:
-            for person in park.person:
-                token = make_signin_link(connection, person.id, LINK_MINUTES, actor="park up")
-                url = f"{self.base_url}/signin/{token}"
-                links.append(SigninLink(person.id, person.role, person.name.zh, person.name.en, url, token))
+        for person in park.person:
+            token = self.signin_token(person.id)
+            url = f"{self.base_url}/signin/{token}"
+            links.append(SigninLink(person.id, person.role, person.name.zh, person.name.en, url, token))
         return links
 
     def _password(self, role: str) -> str:

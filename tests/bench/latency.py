@@ -59,6 +59,9 @@ def run() -> dict[str, Any]:
         ]
         try:
             latencies, rate = _time_alarms(services, line)
+        except AssertionError:
+            sys.stderr.write((services.folder / "children.log").read_text("utf-8")[-3_000:])
+            raise
         finally:
             for child in reversed(children):
                 child.terminate()

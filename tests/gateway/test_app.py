@@ -103,7 +103,7 @@ async def test_batches_come_at_most_every_100_ms_and_at_least_every_second(
         site = load_site(write_site(tmp_path, gateway_id, url, tables[0]), {})
         with Centre(broker, gateway_id, books):
             async with started(Gateway(site)):
-                await asyncio.sleep(1.5)
+                await asyncio.sleep(1.0)
             batches = [message for message in books.committed if isinstance(message, Batch)]
             assert 3 <= len(batches) <= 17
             sealed = [message.sealed.sealed_at for message in batches]
@@ -111,7 +111,7 @@ async def test_batches_come_at_most_every_100_ms_and_at_least_every_second(
             books.committed.clear()
             site = load_site(write_site(tmp_path, gateway_id, url, tables[1]), {})
             async with started(Gateway(site)):
-                await asyncio.sleep(3.3)
+                await asyncio.sleep(2.5)
     batches = [message for message in books.committed if isinstance(message, Batch)]
     sealed = [message.sealed.sealed_at for message in batches[1:]]
     assert median(later - before for before, later in pairwise(sealed)) <= 1_000_000

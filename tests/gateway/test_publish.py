@@ -16,7 +16,7 @@ from park_platform.embedded.broker import Broker
 from park_wire.batch import GENESIS, Batch, Lane, Origin
 from park_wire.errors import StoreFull
 from park_wire.messages import Ack
-from support.gateway_edge import Edge, until
+from support.gateway_edge import WAIT_S, Edge, until
 from support.outboxes import BIRTH, ack_up_to, birth_of, close_outboxes, open_outbox, readings_at, waiting
 
 LIVE, BACKFILL = Lane.LIVE, Lane.BACKFILL
@@ -234,11 +234,13 @@ async def test_a_tombstone_is_sent_in_its_place_and_acknowledged_like_a_batch(ed
             await edge.outbox.seal(edge.clock())
     with edge.centre():
         async with edge.draining():
-            while len(edge.books.values()) + sum(lost.loss.n for lost in edge.books.tombstones()) < 100_000:
-                with contextlib.suppress(StoreFull):
-                    await edge.outbox.seal(edge.clock())
-                await asyncio.sleep(0.05)
+            async with asyncio.timeout(WAIT_S):
+                while len(edge.books.values()) + sum(lost.loss.n for lost in edge.books.tombstones()) < 100_000:
+                    with contextlib.suppress(StoreFull):
+                        await edge.outbox.seal(edge.clock())
+                    await asyncio.sleep(0.05)
             await until(edge.lane_is_empty, "everything is acknowledged")
-    (tombstone,) = edge.books.tombstones()
-    assert tombstone.loss.n + len(edge.books.values()) == 100_000
+    lost = sum(tombstone.loss.n for tombstone in edge.books.tombstones())
+    assert lost
+    assert lost + len(edge.books.values()) == 100_000
     assert edge.outbox.outbox.lanes[LIVE].readings == 0

@@ -37,7 +37,9 @@ DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
 DOCUMENTS = [ENGLISH, CHINESE, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TEMPLATE = ["Context", "Decision", "Consequences", "Alternatives", "Check"]
 # The parser that typer brings along has no public name for the root of its errors.
-WRONG = next(kind for kind in typer.BadParameter.__mro__ if kind.__name__ == "ClickException")
+WRONG = next(
+    kind for kind in typer.BadParameter.__mro__ if issubclass(kind, Exception) and kind.__name__ == "ClickException"
+)
 COMMANDS = {entry.name: entry for entry in entry_points(group="parkhub.commands")}
 
 _BLOCK = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)

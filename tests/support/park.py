@@ -26,7 +26,7 @@ from websockets.typing import Origin
 
 from park_platform.embedded.account import choose_user
 from park_platform.storage import connect as storage
-from park_platform.supervise import ChildState, Event
+from park_platform.supervise import ChildState, Ended, Event
 from park_platform.up import Park, SigninLink
 from park_wire import cbor
 
@@ -64,8 +64,15 @@ class WholePark:
                 reason, found = f" ({error})", None
             if found:
                 return found
-            assert time.monotonic() < deadline, f"not within {within_s} s: {what}{reason}"
+            assert time.monotonic() < deadline, f"not within {within_s} s: {what}{reason}{self._ends()}"
             time.sleep(_TURN_S)
+
+    def _ends(self) -> str:
+        """Which children have ended by themselves lately, and their last words."""
+        ended = [event for event in self.events[-6:] if isinstance(event, Ended)]
+        return "".join(
+            f"\n{event.name} ended with code {event.exit_code}: {event.last_lines[-600:]}" for event in ended
+        )
 
     def rest(self, seconds: float) -> None:
         """Let time pass."""
@@ -83,6 +90,22 @@ class WholePark:
             client.headers["X-CSRF-Token"] = answer.json()["csrf"]
             self._clients[person] = client
         return self._clients[person]
+
+    def latest(self, key: str, person: str = "operator") -> dict[str, Any]:
+        """What the API shows as the last reading of a point, `gw-1/device/name`."""
+        answer = self.client(person).get("/api/v1/latest", params={"text": key, "limit": 1000})
+        assert answer.status_code == 200, answer.text
+        return next((item for item in answer.json()["items"] if item["key"] == key), {})
+
+    def alarms(self, rule: str, device: str, person: str = "operator") -> list[dict[str, Any]]:
+        """The alarms of a rule on a device's points as the API lists them, newest first."""
+        answer = self.client(person).get("/api/v1/alarms", params={"limit": 1000})
+        assert answer.status_code == 200, answer.text
+        return [
+            alarm
+            for alarm in answer.json()["items"]
+            if alarm["rule"]["key"] == rule and alarm["point"] and alarm["point"]["key"].split("/")[1] == device
+        ]
 
     def stranger(self) -> httpx.Client:
         """A client without a session."""

@@ -94,9 +94,10 @@ def _say_ready(park: Park, links: list[SigninLink]) -> None:
 
 
 def _keep_top_token(park: Park, links: list[SigninLink]) -> None:
-    token = next((link.token for link in links if link.role == Role.OPERATOR), None)
-    if token is not None:
-        write_private(park.folder / "top.token", f"{park.base_url} {token}\n")
+    # A token of its own: a link is good once, and the printed one belongs to a person.
+    operator = next((link.person for link in links if link.role == Role.OPERATOR), None)
+    if operator is not None:
+        write_private(park.folder / "top.token", f"{park.base_url} {park.signin_token(operator)}\n")
 
 
 def _say_event(event: object) -> None:

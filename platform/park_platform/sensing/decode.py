@@ -32,7 +32,7 @@ def decode_batch(batch: Batch, points: PointMap) -> Decoded:
     frame = Frame(
         point=points.points[at[known]],
         time=np.frombuffer(columns.time, np.int64)[known],
-        value=np.frombuffer(columns.value, np.float64)[known],
+        value=np.asarray(columns.value)[known],
         quality=_quality(columns)[known],
     )
     return Decoded(frame, content.events, len(index) - len(frame))

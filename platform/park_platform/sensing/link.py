@@ -6,23 +6,29 @@ A clean session: the broker is treated as volatile. A message id counts only wit
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import paho.mqtt.client as paho
 import structlog
 from paho.mqtt.enums import CallbackAPIVersion
 
+from park_platform.settings import MQTT_URL, broker_address
+from park_wire.errors import ConfigError, Fault
 from park_wire.topics import UPWARD, gateway_topic
 
 log = structlog.get_logger()
 
+# Gateways in one SUBSCRIBE: a broker may bound the size of a packet.
+_TOGETHER: Final = 50
+
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A message from the broker. `generation` is the connection that brought it."""
+    """A message from the broker. `generation` is the connection that brought it, `at` when, by the monotonic clock."""
 
     topic: str
     payload: bytes
@@ -30,6 +36,12 @@ class Arrived:
     mid: int
     qos: int
     generation: int
+    at: float
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Tells the messages apart that the broker waits for an acknowledgement of."""
+        return self.generation, self.mid
 
 
 def _send_at_once(_client: Any, _data: Any, link: Any) -> None:
@@ -41,10 +53,10 @@ class Link:
     """A connection that comes back by itself; `take` gives what has arrived since."""
 
     def __init__(self, url: str, name: str) -> None:
-        parts = urlsplit(url)
-        if parts.hostname is None or parts.port is None:
-            raise ValueError("PARK_MQTT_URL has the form mqtt://user:password@host:port")
-        self._address = (parts.hostname, parts.port)
+        address, parts = broker_address(url), urlsplit(url)
+        if address is None:
+            raise ConfigError([Fault("environment", "PARK_MQTT_URL", "names no broker", f"set it to {MQTT_URL}")])
+        self._address = address
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=f"park-{name}-{secrets.token_hex(16)}",
@@ -137,18 +149,21 @@ class Link:
             gateways = sorted(self._gateways)
         log.info("broker_connected", host=self._address[0], port=self._address[1])
         self._said_lost = False
-        self._subscribe(gateways)
+        for start in range(0, len(gateways), _TOGETHER):
+            self._subscribe(gateways[start : start + _TOGETHER])
 
     def _on_subscribe(self, _client: Any, _data: Any, mid: int, reasons: Any, _properties: Any) -> None:
         with self._wakened:
             gateways = self._asked.pop(mid, [])
-        if any(reason.is_failure for reason in reasons):
-            log.error(
-                "subscription_refused", gateways=gateways, remedy="check the rights of this process at the broker"
-            )
-            return
-        with self._wakened:
-            self._following |= self._gateways.intersection(gateways)
+            refused = {
+                gateway
+                for number, gateway in enumerate(gateways)
+                if any(reason.is_failure for reason in reasons[number * len(UPWARD) : (number + 1) * len(UPWARD)])
+            }
+            self._following |= self._gateways.intersection(gateways) - refused
+        if refused:
+            remedy = "check the rights of this process at the broker"
+            log.error("subscription_refused", gateways=sorted(refused), remedy=remedy)
 
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if not self._said_lost:
@@ -157,7 +172,13 @@ class Link:
 
     def _on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         arrived = Arrived(
-            message.topic, bytes(message.payload), message.retain, message.mid, message.qos, self._generation
+            topic=message.topic,
+            payload=bytes(message.payload),
+            retained=message.retain,
+            mid=message.mid,
+            qos=message.qos,
+            generation=self._generation,
+            at=time.monotonic(),
         )
         with self._wakened:
             self._arrived.append(arrived)

@@ -78,11 +78,10 @@ class LaneOrder:
         while len(self.hashes) > KEPT_HASHES:
             self.hashes.popitem(last=False)
 
-    def bury(self, tombstone: Tombstone) -> tuple[int, int]:
-        """The mark and head move to a tombstone that follows them; returns what of it is missing from now on."""
-        gap = (max(tombstone.envelope.seq, self.mark + 1), tombstone.last_seq)
+    def bury(self, first_seq: int, last_seq: int) -> tuple[int, int]:
+        """A range that a tombstone stands for, which begins at the mark or before it; returns what of it is missing."""
+        gap = (max(first_seq, self.mark + 1), last_seq)
         self.gaps.append(gap)
-        self.advance(tombstone.last_seq, tombstone.sha256)
         return gap
 
     def declare_gap(self, last_seq: int, before: bytes) -> tuple[int, int]:

@@ -61,6 +61,7 @@ class Plan:
     tried: list[bytes] = field(default_factory=list[bytes])
     needs: dict[RunKey, Need] = field(default_factory=dict[RunKey, Need])
     pubacks: list[Arrived] = field(default_factory=list[Arrived])
+    greeted: bool = False
 
     @property
     def is_empty(self) -> bool:

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from park_platform.sensing.gateway_stream import Answers
 from park_platform.sensing.link import Link
-from park_platform.storage.commit import Committed
+from park_platform.sensing.plan import Answers
+from park_platform.storage.work import Committed
 from park_sdk.frame import Frame
 from park_wire.messages import LiveValues
 from park_wire.topics import gateway_topic, live_values_topic
@@ -36,6 +36,6 @@ def newest(frame: Frame) -> Frame:
 
 def publish_acks(link: Link, gateway: str, answers: Answers) -> None:
     """One ack for each run that is concerned, then the broker's PUBACKs."""
-    for ack in answers.runs.values():
+    for ack in answers.acks:
         link.publish(gateway_topic(gateway, "ack"), ack.encode())
     link.acknowledge(answers.pubacks)

@@ -41,9 +41,10 @@ class AlarmRow:
         return self.rule, self.point, self.subject
 
 
-_COLUMNS: Final = """
-    a.id, a.rule_id, a.point_id, a.subject, a.priority, a.state, us_of(a.raised_at), a.raised_value, a.limit_value,
-    a.times_raised, us_of(a.cleared_at), us_of(a.closed_at)
+_SELECT: Final = """
+    SELECT a.id, a.rule_id, a.point_id, a.subject, a.priority, a.state, us_of(a.raised_at), a.raised_value,
+           a.limit_value, a.times_raised, us_of(a.cleared_at), us_of(a.closed_at)
+    FROM alarm a
 """
 _WANTED: Final = """
     JOIN unnest(%(rules)s::int[], %(points)s::int[], %(subjects)s::text[]) AS w(rule_id, point_id, subject)
@@ -53,7 +54,7 @@ _WANTED: Final = """
 
 def open_alarms(connection: Connection, keys: Iterable[Key]) -> dict[Key, AlarmRow]:
     """The alarms of these keys that are not closed."""
-    rows = connection.execute(f"SELECT {_COLUMNS} FROM alarm a {_WANTED} WHERE a.closed_at IS NULL", _arrays(keys))
+    rows = connection.execute(_SELECT + _WANTED + "WHERE a.closed_at IS NULL", _arrays(keys))
     return {alarm.key: alarm for alarm in (AlarmRow(*row) for row in rows)}
 
 
@@ -62,9 +63,7 @@ def closed_alarms(connection: Connection, keys: Iterable[Key]) -> dict[Key, Alar
     wanted = _arrays(keys)
     if not wanted["rules"]:
         return {}
-    rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM alarm a {_WANTED} WHERE a.closed_at IS NOT NULL ORDER BY a.id", wanted
-    )
+    rows = connection.execute(_SELECT + _WANTED + "WHERE a.closed_at IS NOT NULL ORDER BY a.id", wanted)
     return {alarm.key: alarm for alarm in (AlarmRow(*row) for row in rows)}
 
 
@@ -131,8 +130,8 @@ def forgotten_alarms(connection: Connection, stream: int) -> list[AlarmRow]:
         (stream,),
     )
     rows = connection.execute(
-        f"""
-        SELECT {_COLUMNS} FROM alarm a
+        _SELECT
+        + """
         WHERE a.stream_id = %s AND a.closed_at IS NULL AND a.point_id IS NOT NULL AND a.state <> 'returned'
           AND NOT EXISTS (SELECT FROM rule_state s WHERE s.rule_id = a.rule_id AND s.point_id = a.point_id
                             AND s.phase = ANY(%s))

@@ -176,8 +176,8 @@ def _notify(connection: Connection, stream: int, before: int, entries: Sequence[
 def end_forgotten(connection: Connection, stream: int, now: int) -> list[Happening]:
     """What ends the alarms that no rule holds any more: without it they would stay open for ever.
 
-    Must run under the stream's row lock, before readings are judged. `now` is the centre's clock: a change of rules is a
-    person's act.
+    Must run under the stream's row lock, before readings are judged. `now` is the centre's clock: a change of
+    rules is a person's act.
     """
     return [
         Happening(

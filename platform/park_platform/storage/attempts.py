@@ -30,7 +30,8 @@ def take_back_attempts(connection: Connection, batches: Iterable[tuple[int, byte
     with database_errors():
         for batch in batches:
             connection.execute(
-                "UPDATE attempt SET failures = failures - 1 WHERE stream_id = %s AND sha256 = %s AND failures > 0", batch
+                "UPDATE attempt SET failures = failures - 1 WHERE stream_id = %s AND sha256 = %s AND failures > 0",
+                batch,
             )
 
 

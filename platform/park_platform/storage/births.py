@@ -10,7 +10,7 @@ from park_wire.messages import Birth
 
 
 def lock_config(connection: Connection) -> None:
-    """Take the installation's row before any stream or point, as `park apply` does: so the two never wait in a circle."""
+    """Take the installation's row before any stream or point, as `park apply` does, or the two wait in a circle."""
     connection.execute("SELECT FROM installation FOR UPDATE")
 
 
@@ -81,8 +81,8 @@ def put_in_force(connection: Connection, gateway: GatewayRow, config_version: by
     connection.execute(
         """
         UPDATE point p SET gone_at = now() FROM point x
-        LEFT JOIN (SELECT unnest(point_ids) AS id FROM birth WHERE gateway_id = %(gateway)s AND config_version = %(version)s)
-          AS named ON named.id = x.id
+        LEFT JOIN (SELECT unnest(point_ids) AS id FROM birth
+                   WHERE gateway_id = %(gateway)s AND config_version = %(version)s) AS named ON named.id = x.id
         WHERE x.stream_id = %(stream)s AND x.gone_at IS NULL AND named.id IS NULL AND p.id = x.id
         """,
         {"gateway": gateway.id, "version": config_version, "stream": gateway.stream},

@@ -67,7 +67,9 @@ def commit(connection: Connection, works: Sequence[Work], *, incarnation: UUID, 
             ends.append((row.id, None if until == NEVER else until, live_seq, chain.seq, chain.head))
             streams.append(Committed(ticked, live_seq))
             _save_rest(connection, work, row, stored, now)
-        save_rule_states(connection, [(work.rules.table, done.ticked.changes) for work, done in zip(works, streams, strict=True)])
+        save_rule_states(
+            connection, [(work.rules.table, done.ticked.changes) for work, done in zip(works, streams, strict=True)]
+        )
         save_gaps(connection, works)
         move_marks(connection, works)
         forget_attempts(connection, [(work.claim.stream, sha256) for work in works for sha256 in work.tried])
@@ -86,11 +88,12 @@ def _save_rest(connection: Connection, work: Work, row: LockedStream, stored: Fr
 
 
 def _happenings(work: Work, ticked: Ticked, resets: Sequence[Reset]) -> list[Happening]:
-    table, found = work.rules.table, ticked.transitions
+    table, found, priorities = work.rules.table, ticked.transitions, work.rules.priority
+    moved: list[int] = found.row.tolist()
     people = {(reset.rule, reset.point): reset for reset in resets}
     happenings: list[Happening] = []
     for row, change, at, value in zip(
-        found.row.tolist(), found.change.tolist(), found.at.tolist(), found.value.tolist(), strict=True
+        moved, found.change.tolist(), found.at.tolist(), found.value.tolist(), strict=True
     ):
         rule, point = int(table.rule[row]), int(table.point[row])
         person = people.get((rule, point)) if change == Change.RESET else None
@@ -100,7 +103,7 @@ def _happenings(work: Work, ticked: Ticked, resets: Sequence[Reset]) -> list[Hap
                 kind=_KIND_OF_CHANGE[change],
                 rule=rule,
                 point=point,
-                priority=work.rules.priority[row],
+                priority=priorities[row],
                 value=None if value != value else value,  # noqa: PLR0124  # NaN: no reading decided
                 limit=work.rules.limit_of(row),
                 latch=bool(table.latch[row]),

@@ -50,9 +50,7 @@ def entry_hash(stream: int, seq: int, entry: Entry, recorded_at: int, prev: byte
     return hashlib.sha256(prev + cbor.encode(row)).digest()
 
 
-def free_instants(
-    connection: Connection, lines: Sequence[tuple[int, int | None, str, str, int]]
-) -> list[int]:
+def free_instants(connection: Connection, lines: Sequence[tuple[int, int | None, str, str, int]]) -> list[int]:
     """When each line (rule, point, subject, kind, at) may stand: at its time, or at the next free µs after it.
 
     The kernel can come to one change twice at one instant, when a gateway breaks the promise of its `until` and a delay
@@ -79,12 +77,14 @@ def _latest_near(connection: Connection, lines: Sequence[tuple[int, int | None, 
           FROM unnest(%s::int[], %s::int[], %s::text[], %s::text[], %s::bigint[])
             WITH ORDINALITY AS t(rule_id, point_id, subject, kind, us, n)
         ), taken AS (
-          SELECT l.n, l.at AS asked, j.at FROM line l JOIN journal j ON j.rule_id = l.rule_id AND j.point_id = l.point_id
-             AND j.subject = l.subject AND j.kind = l.kind AND j.at >= l.at AND j.at < l.at + interval '1 second'
+          SELECT l.n, l.at AS asked, j.at FROM line l
+          JOIN journal j ON j.rule_id = l.rule_id AND j.point_id = l.point_id AND j.subject = l.subject
+                        AND j.kind = l.kind AND j.at >= l.at AND j.at < l.at + interval '1 second'
           UNION ALL
-          SELECT l.n, l.at AS asked, j.at FROM line l JOIN journal j ON j.rule_id = l.rule_id AND l.point_id IS NULL
-             AND j.point_id IS NULL
-             AND j.subject = l.subject AND j.kind = l.kind AND j.at >= l.at AND j.at < l.at + interval '1 second'
+          SELECT l.n, l.at AS asked, j.at FROM line l
+          JOIN journal j ON j.rule_id = l.rule_id AND j.point_id IS NULL AND j.subject = l.subject
+                        AND j.kind = l.kind AND j.at >= l.at AND j.at < l.at + interval '1 second'
+          WHERE l.point_id IS NULL
         )
         SELECT n, us_of(max(at)) FROM taken GROUP BY n HAVING min(at) = min(asked)
         """,

@@ -67,7 +67,9 @@ def save_gaps(connection: Connection, works: Sequence[Work]) -> None:
         for epoch, lane, seq in work.filled:
             _fill(connection, work.gateway, epoch, lane, seq)
     # A lane that was given up and goes on nevertheless: what it commits is not missing.
-    if moves := [(work.gateway, move.epoch, move.lane, move.mark) for work in works for move in work.moves if move.lost]:
+    if moves := [
+        (work.gateway, move.epoch, move.lane, move.mark) for work in works for move in work.moves if move.lost
+    ]:
         connection.execute(
             """
             UPDATE gap g SET from_seq = m.mark + 1

@@ -94,7 +94,7 @@ def apply_park(connection: Connection, park: ParkFile) -> list[PlanLine]:
             WHERE d.stream_id = p.stream_id AND d.key = p.device AND p.asset_id IS DISTINCT FROM d.asset_id
             """
         )
-        connection.execute("UPDATE installation SET config_seq = config_seq + 1")
+        connection.execute("UPDATE installation SET config_seq = config_seq + 1, rules_seq = rules_seq + 1")
     return lines
 
 
@@ -218,10 +218,11 @@ def _save_asset(connection: Connection, key: str, row: _Row) -> None:
 
 
 def _save_gateway(connection: Connection, key: str, row: _Row) -> None:
+    # No row that exists is locked without need: an intake that holds it may wait for what is locked here.
     connection.execute(
-        "INSERT INTO stream (name, kind) VALUES (%s, 'gateway') ON CONFLICT (name) DO UPDATE SET enabled = true",
-        (f"gw-{key}",),
+        "INSERT INTO stream (name, kind) VALUES (%s, 'gateway') ON CONFLICT (name) DO NOTHING", (f"gw-{key}",)
     )
+    connection.execute("UPDATE stream SET enabled = true WHERE name = %s AND NOT enabled", (f"gw-{key}",))
     stream = connection.execute("SELECT id FROM stream WHERE name = %s", (f"gw-{key}",)).fetchone()
     _upsert(connection, "gateway", key, {**row, "stream_id": stream and stream[0]})
 

@@ -12,7 +12,6 @@ from park_sdk.rules import Phase, Rule, RuleKind, RuleState, RuleTable, StateCha
 from park_wire.batch import GENESIS, Lane
 from park_wire.messages import Status
 
-
 _UNDELAYED: Final[dict[int, int]] = {
     Phase.PENDING: Phase.IDLE,
     Phase.RETURNING: Phase.ACTIVE,
@@ -54,7 +53,8 @@ class PointMap:
 def gateway_of(connection: Connection, stream: int) -> GatewayRow | None:
     """The gateway behind a stream; None for a stream of another kind or a removed gateway."""
     row = connection.execute(
-        "SELECT id, key, stream_id, epoch, config_version FROM gateway WHERE stream_id = %s AND removed_at IS NULL", (stream,)
+        "SELECT id, key, stream_id, epoch, config_version FROM gateway WHERE stream_id = %s AND removed_at IS NULL",
+        (stream,),
     ).fetchone()
     return None if row is None else GatewayRow(*row)
 
@@ -143,18 +143,21 @@ def rules_of(connection: Connection, stream: int) -> StreamRules:
     row_of = {(point, rule): n for n, (rule, point, *_) in enumerate(rows)}
     for rule, point, phase, since, due in connection.execute(
         """
-        SELECT s.rule_id, s.point_id, s.phase, us_of(s.since), us_of(s.due)
+        SELECT s.rule_id, s.point_id, s.phase, us_of(s.since), COALESCE(us_of(s.due), %s::bigint)
         FROM rule_state s JOIN point p ON p.id = s.point_id WHERE p.stream_id = %s
         """,
-        (stream,),
+        (FOREVER, stream),
     ):
         row = row_of.get((point, rule))
         if row is None:
             continue
         # A rule that was made STALE has no delays: the running one is void.
-        state.phase[row] = _UNDELAYED.get(phase, phase) if table.kind[row] == RuleKind.STALE else phase
+        if table.kind[row] == RuleKind.STALE and phase in _UNDELAYED:
+            phase = _UNDELAYED[phase]  # noqa: PLW2901
+        state.phase[row] = phase
         if state.phase[row] != Phase.IDLE:
-            state.since[row], state.due[row] = since, FOREVER if due is None else due
+            state.since[row] = since
+            state.due[row] = due
     return StreamRules(table, state, tuple(row[-1] for row in rows))
 
 
@@ -223,3 +226,19 @@ def rules_seq(connection: Connection) -> int:
     with database_errors():
         row = connection.execute("SELECT rules_seq FROM installation").fetchone()
     return 0 if row is None else row[0]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamConfig:
+    """A stream's points, ascending, and its rules with their stored state, as of the installation's `rules_seq`."""
+
+    points: Int32s
+    rules: StreamRules
+    rules_seq: int
+
+
+def config_of(connection: Connection, stream: int) -> StreamConfig:
+    """Points and rules of a stream."""
+    # The number first: what changes while the rest is read is then loaded again.
+    seq = rules_seq(connection)
+    return StreamConfig(points_of(connection, stream), rules_of(connection, stream), seq)

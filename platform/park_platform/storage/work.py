@@ -75,7 +75,8 @@ class Work:
 
     until: event time before which nothing older will follow live, NEVER when no live batch is in it. filled: seqs of
     declared gaps that came after all. found: lanes that were given up and are not lost. tried: sha256 of batches that
-    need no count of attempts any more. check_alarms: rules were loaded anew, so alarms may be open that no rule knows. pack: write the packed image.
+    need no count of attempts any more. check_alarms: rules were loaded anew, so alarms may be open that no rule knows.
+    pack: write the packed image.
     """
 
     claim: Claim

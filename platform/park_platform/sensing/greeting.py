@@ -1,0 +1,63 @@
+"""What a hello tells: which batches the gateway no longer holds, and whether its outbox is the one that we know.
+
+Only a hello of the run that owns its epoch is taken here (chain 4.2, 4.7).
+"""
+
+from park_platform.sensing.lanes import Lanes
+from park_platform.sensing.plan import Plan, storable
+from park_platform.storage.work import Gap
+from park_sdk.frame import NEVER
+from park_wire.batch import Lane
+from park_wire.messages import Hello, LanePosition
+
+
+def greet(lanes: Lanes, hello: Hello, plan: Plan, gateway: str, last_epoch: bytes | None) -> None:
+    """Plan what follows from a hello. `last_epoch`: the epoch that this gateway spoke before."""
+    if hello.epoch not in lanes.greeted:
+        _give_up_lost_epochs(lanes, hello, plan, gateway, last_epoch)
+        lanes.greeted.add(hello.epoch)
+    for lane, position in hello.lanes.items():
+        _compare(lanes, hello, lane, position, plan, gateway)
+
+
+def _give_up_lost_epochs(lanes: Lanes, hello: Hello, plan: Plan, gateway: str, last_epoch: bytes | None) -> None:
+    older = lanes.epochs() - {hello.epoch}
+    if older & {former.epoch for former in hello.former}:
+        return
+    # It follows none of the epochs that we know: the outbox is gone, and with it whatever was not committed.
+    for epoch in sorted(older):
+        for lane in Lane:
+            order = lanes.of(epoch, lane)
+            if order.lost:
+                continue
+            order.lost = True
+            # What is missing is known by number for each lane, by time only for the gateway as a whole.
+            by_time = epoch == last_epoch and lane is Lane.LIVE
+            since = lanes.last_until if by_time and lanes.last_until != NEVER else None
+            until = storable(hello.made_at) if by_time else None
+            gap = Gap(epoch, lane, order.mark + 1, None, "the gateway lost its outbox", from_ts=since, to_ts=until)
+            plan.add_gap(gap, gateway)
+
+
+def _compare(lanes: Lanes, hello: Hello, lane: Lane, position: LanePosition, plan: Plan, gateway: str) -> None:
+    epoch, order = hello.epoch, lanes.of(hello.epoch, lane)
+    if position.oldest_seq > order.mark + 1:
+        _end_loss(lanes, epoch, lane, plan)
+        plan.first_mark.setdefault((epoch, lane), order.mark)
+        first, last = order.declare_gap(position.oldest_seq - 1, position.before)
+        plan.add_gap(Gap(epoch, lane, first, last, "the gateway no longer holds these batches"), gateway)
+    elif order.hash_at(position.oldest_seq - 1) in {None, position.before}:
+        _end_loss(lanes, epoch, lane, plan)
+    else:
+        plan.need(hello.run, epoch).epoch = True
+        # Said again at every hello until the gateway obeys, but lost only once.
+        if not order.lost:
+            order.lost = True
+            plan.add_gap(Gap(epoch, lane, order.mark + 1, None, "the gateway's outbox is another one"), gateway)
+
+
+def _end_loss(lanes: Lanes, epoch: bytes, lane: Lane, plan: Plan) -> None:
+    order = lanes.of(epoch, lane)
+    if order.lost:
+        order.lost = False
+        plan.find((epoch, lane))
