@@ -130,9 +130,7 @@ def _points(content: dict[str, Any], protocol: Protocol | None, faults: Faults) 
     return points
 
 
-def _register(
-    table: _Point, written: set[str], protocol: Protocol | None, key: str, faults: Faults
-) -> Register | None:
+def _register(table: _Point, written: set[str], protocol: Protocol | None, key: str, faults: Faults) -> Register | None:
     """Check the half of a point that depends on the protocol."""
     if protocol is Protocol.OPCUA:
         for name in ("address", "type", "bit", "invalid"):

@@ -21,7 +21,7 @@ from park_platform.storage.connect import connect
 from park_platform.storage.copy_binary import copy_in, encode_readings
 from park_platform.storage.park import apply_park
 from park_sdk.frame import Frame
-from park_wire.batch import Columns, Lane, encode_batch
+from park_wire.batch import Columns, Lane
 from park_wire.messages import Ack, Birth, BirthPoint
 from park_wire.topics import gateway_topic
 from support.bench_services import BenchServices, bench_services
@@ -116,7 +116,9 @@ def _gateway(url: str, name: str, ready: Any, go: Gate, done: Any) -> None:
     edge = Edge(url, name, _birth())
     rng = np.random.default_rng(len(name))
     start = now_us() - (BATCHES * READINGS_A_BATCH // POINTS + 60) * 1_000_000
-    payloads = [encode_batch(*edge.seal([], columns=_columns(rng, n, start), until=start)) for n in range(BATCHES)]
+    for n in range(BATCHES):
+        edge.seal([], columns=_columns(rng, n, start), until=start)
+    payloads = list(edge.lanes[Lane.LIVE].sent.values())
     edge.wait(lambda ack: ack.need_hello, "need_hello", within_s=60)
     edge.hello()
     edge.say_birth()

@@ -1,8 +1,8 @@
 """The intake worker against a real broker and a real database: what is committed, acknowledged, refused and kept."""
 
 import time
-from collections.abc import Generator
-from itertools import count
+from collections.abc import Generator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,35 +11,51 @@ from park_platform.embedded.broker import Broker
 from park_platform.storage.alarms import acknowledge, request_reset
 from park_platform.storage.journal import verify
 from park_platform.storage.scope import WHOLE_PARK, scoped
-from park_wire.batch import Envelope, Event, Lane, Loss, Origin, Tombstone, encode_batch
-from park_wire.messages import Birth, Hello, LanePosition
+from park_wire.batch import Envelope, Event, Lane, Origin, encode_batch
+from park_wire.messages import Birth
 from support.database import ParkDatabase
 from support.edge import SECOND, Edge, now_us, points
-from support.intake import RunningIntake, make_park, running_intake
+from support.intake import Rule, RunningIntake, make_park, running_intake
 
-_names = count(1)
-_RULES: tuple[dict[str, object], ...] = (
+RULES: tuple[Rule, ...] = (
     {"id": "hh", "kind": "HH", "on": {"quantity": "pressure"}, "design_limit": {"quantity": "pressure", "times": 0.9}},
     {"id": "stale", "kind": "STALE", "on": {"quantity": "pressure"}},
     {"id": "latched", "kind": "H", "on": {"quantity": "pressure"}, "limit": 3.0, "latch": True},
 )
+# Made at once: each park apply and each reload of the broker costs as much as a test.
+GATEWAYS = tuple(f"edge-{n}" for n in range(40))
+BIRTH = Birth.of(points(4))
 
 
 @pytest.fixture(scope="module")
 def running(park_database: ParkDatabase, broker: Broker) -> Generator[RunningIntake]:
-    make_park(park_database, broker, "first", rules=_RULES)
+    make_park(park_database, broker, *GATEWAYS, rules=RULES)
     with running_intake(park_database, broker) as intake:
         yield intake
 
 
+@pytest.fixture(scope="module")
+def unused(running: RunningIntake) -> Iterator[str]:
+    """Gateways that have not spoken yet."""
+    return iter(GATEWAYS)
+
+
 @pytest.fixture
-def edge(park_database: ParkDatabase, broker: Broker, running: RunningIntake) -> Generator[Edge]:
-    """A gateway of its own, greeted and born."""
-    name = f"edge-{next(_names)}"
-    make_park(park_database, broker, name, rules=_RULES)
-    edge = Edge(broker.url(f"gw-{name}"), name, Birth.of(points(4)))
+def silent(broker: Broker, unused: Iterator[str]) -> Generator[Edge]:
+    """A gateway of its own that has said nothing yet."""
+    name = next(unused)
+    edge = Edge(broker.url(f"gw-{name}"), name, BIRTH)
     edge.wait(lambda ack: ack.need_hello, "need_hello")
-    edge.hello()
+    yield edge
+    edge.close()
+
+
+@pytest.fixture
+def edge(broker: Broker, unused: Iterator[str]) -> Generator[Edge]:
+    """A gateway of its own, greeted and born."""
+    name = next(unused)
+    edge = Edge(broker.url(f"gw-{name}"), name, BIRTH)
+    edge.greet()
     edge.say_birth()
     yield edge
     edge.close()
@@ -83,11 +99,11 @@ def test_a_repeated_batch_is_stored_once(park_database: ParkDatabase, edge: Edge
 def test_a_later_batch_waits_for_the_missing_one(park_database: ParkDatabase, edge: Edge) -> None:
     start = now_us()
     first, second, third = (edge.seal([(0, start + n, float(n), 0)]) for n in range(3))
-    edge.say("data", encode_batch(*second))
-    edge.say("data", encode_batch(*third))
+    edge.publish(second)
+    edge.publish(third)
     time.sleep(0.3)
     assert readings(park_database, edge) == []
-    edge.say("data", encode_batch(*first))
+    edge.publish(first)
     edge.wait_mark(3)
     assert [value for _, _, value, _ in readings(park_database, edge)] == [0.0, 1.0, 2.0]
 
@@ -95,7 +111,7 @@ def test_a_later_batch_waits_for_the_missing_one(park_database: ParkDatabase, ed
 def test_what_waits_too_long_is_discarded_and_the_gateway_asked(park_database: ParkDatabase, edge: Edge) -> None:
     edge.seal([(0, now_us(), 1.0, 0)])
     late = edge.seal([(0, now_us(), 2.0, 0)])
-    edge.say("data", encode_batch(*late))
+    edge.publish(late)
     edge.wait(lambda ack: ack.need_hello and ack.run == edge.run, "need_hello for this run")
     assert readings(park_database, edge) == []
     edge.resend(1)
@@ -106,9 +122,8 @@ def test_what_waits_too_long_is_discarded_and_the_gateway_asked(park_database: P
 def test_a_batch_whose_predecessor_is_another_one_asks_for_a_new_epoch(edge: Edge) -> None:
     edge.send([(0, now_us(), 1.0, 0)])
     edge.wait_mark(1)
-    envelope, sealed = edge.seal([(0, now_us(), 2.0, 0)])
-    foreign = Envelope(edge.run, edge.epoch, Lane.LIVE, envelope.seq, bytes(31) + b"\1")
-    edge.say("data", encode_batch(foreign, sealed))
+    batch = edge.seal([(0, now_us(), 2.0, 0)])
+    edge.publish(replace(batch, envelope=replace(batch.envelope, prev=bytes(31) + b"\1")))
     ack = edge.wait(lambda ack: ack.new_epoch, "new_epoch")
     assert (ack.run, ack.epoch) == (edge.run, edge.epoch)
 
@@ -116,8 +131,8 @@ def test_a_batch_whose_predecessor_is_another_one_asks_for_a_new_epoch(edge: Edg
 def test_another_content_under_a_committed_number_is_kept_apart(park_database: ParkDatabase, edge: Edge) -> None:
     edge.send([(0, now_us(), 1.0, 0)])
     edge.wait_mark(1)
-    _, sealed = edge.seal([(0, now_us(), 9.0, 0)])
-    payload = encode_batch(Envelope(edge.run, edge.epoch, Lane.LIVE, 1, bytes(32)), sealed)
+    other = edge.seal([(0, now_us(), 9.0, 0)])
+    payload = encode_batch(Envelope(edge.run, edge.epoch, Lane.LIVE, 1, bytes(32)), other.sealed)
     edge.say("data", payload)
     edge.wait(lambda ack: ack.new_epoch, "new_epoch")
     assert [value for _, _, value, _ in readings(park_database, edge)] == [1.0]
@@ -146,18 +161,12 @@ def test_a_batch_that_was_moved_to_a_new_epoch_is_not_stored_twice(park_database
     assert rows(park_database, "SELECT count(*) FROM reading_conflict") == [(0,)]
 
 
-def test_an_unknown_birth_is_asked_for_and_the_batch_is_not_lost(
-    park_database: ParkDatabase, broker: Broker, running: RunningIntake
-) -> None:
-    make_park(park_database, broker, "unborn")
-    edge = Edge(broker.url("gw-unborn"), "unborn", Birth.of(points(2)))
-    edge.wait(lambda ack: ack.need_hello, "need_hello")
-    edge.send([(0, now_us(), 1.0, 0)])
-    edge.wait(lambda ack: ack.need_birth == edge.birth.config_version, "need_birth")
-    edge.say_birth()
-    edge.wait_mark(1)
-    assert len(readings(park_database, edge)) == 1
-    edge.close()
+def test_an_unknown_birth_is_asked_for_and_the_batch_is_not_lost(park_database: ParkDatabase, silent: Edge) -> None:
+    silent.send([(0, now_us(), 1.0, 0)])
+    silent.wait(lambda ack: ack.need_birth == silent.birth.config_version, "need_birth")
+    silent.say_birth()
+    silent.wait_mark(1)
+    assert len(readings(park_database, silent)) == 1
 
 
 def test_good_readings_of_a_half_bad_batch_stay(park_database: ParkDatabase, edge: Edge) -> None:
@@ -183,9 +192,9 @@ def test_good_readings_of_a_half_bad_batch_stay(park_database: ParkDatabase, edg
 
 
 def test_poison_becomes_a_dead_letter_and_the_lane_goes_on(park_database: ParkDatabase, edge: Edge) -> None:
-    envelope, sealed = edge.seal([(0, now_us(), 1.0, 0)])
-    broken = bytearray(encode_batch(envelope, sealed))
-    broken[broken.find(sealed.columns) + 5] ^= 1
+    batch = edge.seal([(0, now_us(), 1.0, 0)])
+    broken = bytearray(encode_batch(batch.envelope, batch.sealed))
+    broken[broken.find(batch.sealed.columns) + 5] ^= 1
     edge.say("data", bytes(broken))
     edge.send([(0, now_us(), 2.0, 0)])
     edge.wait_mark(2)
@@ -211,9 +220,9 @@ def test_noise_on_the_data_topic_stops_nobody(park_database: ParkDatabase, edge:
 
 
 def test_a_tombstone_passes_the_mark_and_leaves_a_gap(park_database: ParkDatabase, edge: Edge) -> None:
-    lost = [edge.seal([(0, now_us(), float(n), 0)]) for n in range(3)]
-    envelope = lost[0][0]
-    edge.bury(Tombstone(envelope, 3, lost[-1][1].sha256, Loss(3, 10, 20, "disk full")))
+    for n in range(3):
+        edge.seal([(0, now_us(), float(n), 0)])
+    edge.publish(edge.bury(1, 3))
     edge.send([(0, now_us(), 5.0, 0)])
     edge.wait_mark(4)
     gaps = rows(
@@ -231,17 +240,9 @@ def test_an_outbox_that_forgot_batches_leaves_a_gap_that_a_late_batch_shrinks(
     park_database: ParkDatabase, edge: Edge
 ) -> None:
     forgotten = [edge.seal([(0, now_us(), float(n), 0)]) for n in range(3)]
-    state = edge.lanes[Lane.LIVE]
-    hello = Hello(
-        edge.run,
-        edge.epoch,
-        edge.made_at,
-        now_us(),
-        {Lane.LIVE: LanePosition(4, 4, state.head), Lane.BACKFILL: LanePosition(1, 1, bytes(32))},
-    )
-    edge.say("hello", hello.encode())
+    edge.hello(oldest={Lane.LIVE: 4})
     edge.wait_mark(3)
-    edge.say("data", encode_batch(*forgotten[1]))
+    edge.publish(forgotten[1])
     edge.send([(0, now_us(), 9.0, 0)])
     edge.wait_mark(4)
     gaps = rows(
@@ -341,30 +342,3 @@ def test_events_are_stored_once(park_database: ParkDatabase, edge: Edge) -> None
         edge.gateway,
     )
     assert stored == [("weighbridge-1", "weigh-ticket", at, {"plate": "蒙B12345", "gross": 48.2})]
-
-
-def test_a_second_worker_takes_over_and_nothing_doubles(fresh_park_database: ParkDatabase, broker: Broker) -> None:
-    make_park(fresh_park_database, broker, "moving", rules=_RULES)
-    edge = Edge(broker.url("gw-moving"), "moving", Birth.of(points(4)))
-    first = RunningIntake(fresh_park_database, broker)
-    edge.wait(lambda ack: ack.need_hello, "need_hello")
-    edge.hello()
-    edge.say_birth()
-    start = now_us() - 60 * SECOND
-    for n in range(5):
-        edge.send([(0, start + n * SECOND, 1.9 if n >= 3 else 1.0, 0)])
-    edge.wait_mark(5)
-    first.stop()
-    with running_intake(fresh_park_database, broker):
-        calls = sum(ack.need_hello for ack in edge.acks())
-        edge.wait(lambda _: sum(ack.need_hello for ack in edge.acks()) > calls, "a new owner's need_hello")
-        edge.hello()
-        for n in range(5, 8):
-            edge.send([(0, start + n * SECOND, 1.9, 0)])
-        for seq in (3, 4, 5):
-            edge.resend(seq)
-        edge.wait_mark(8)
-    assert len(readings(fresh_park_database, edge)) == 8
-    kinds = rows(fresh_park_database, "SELECT j.kind FROM journal j JOIN rule r ON r.id = j.rule_id WHERE r.key = 'hh'")
-    assert kinds == [("raised",)]
-    edge.close()

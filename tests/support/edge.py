@@ -1,80 +1,48 @@
 """A gateway that a test drives by hand: it seals batches, publishes what it is told and remembers every ack."""
 
-import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
-from park_wire.batch import (
-    GENESIS,
-    Batch,
-    Columns,
-    Envelope,
-    Event,
-    Lane,
-    Origin,
-    Sealed,
-    Tombstone,
-    encode_batch,
-    encode_tombstone,
-    seal,
-)
-from park_wire.messages import Ack, Birth, BirthPoint, Hello, LanePosition
+from park_wire.batch import Batch, Lane, Tombstone, encode_batch, encode_tombstone
+from park_wire.messages import Ack, Birth, Hello
 from park_wire.topics import gateway_topic
 from support.mqtt import MqttClient
-from support.wire_samples import columns_of
+from support.outlet import SECOND, Outlet, Row, now_us, points
 
-SECOND = 1_000_000
-
-Row = tuple[int, int, float, int]
-"""index, time in µs, value, quality"""
+__all__ = ["SECOND", "Edge", "now_us", "points"]
 
 
-def now_us() -> int:
-    """The wall clock in µs UTC."""
-    return time.time_ns() // 1_000
-
-
-def points(n: int, *, quantity: str = "pressure", unit: str = "MPa", period_ms: int = 1_000) -> tuple[BirthPoint, ...]:
-    """N points of one device."""
-    return tuple(BirthPoint(index, "plc-1", f"p-{index}", quantity, unit, 0.0, 4.0, period_ms) for index in range(n))
-
-
-@dataclass(slots=True)
-class _LaneState:
-    next_seq: int = 1
-    head: bytes = GENESIS
-    sent: dict[int, bytes] = field(default_factory=dict[int, bytes])
-
-
-class Edge:
+class Edge(Outlet):
     """Speaks for one gateway on a real broker."""
 
     def __init__(self, url: str, gateway: str, birth: Birth) -> None:
+        super().__init__(birth)
         self.gateway = gateway
-        self.birth = birth
-        self.run = secrets.token_bytes(8)
-        self.epoch = secrets.token_bytes(16)
-        self.made_at = now_us()
-        self.lanes = {lane: _LaneState() for lane in Lane}
-        self.client = MqttClient(url)
-        self.client.subscribe(gateway_topic(gateway, "ack"))
+        self._url = url
+        self.client = self._connect()
 
     def close(self) -> None:
         """Leave the broker."""
         self.client.close()
 
-    def hello(self, *, sent_at: int | None = None) -> Hello:
-        """Say hello with an outbox that still holds everything that was ever sealed."""
-        hello = Hello(
-            self.run,
-            self.epoch,
-            self.made_at,
-            sent_at or now_us(),
-            {lane: LanePosition(state.next_seq, 1, GENESIS) for lane, state in self.lanes.items()},
-        )
+    def reconnect(self) -> None:
+        """A new connection, after the broker was away; former acks are forgotten."""
+        self.client.close()
+        self.client = self._connect()
+
+    def hello(self, *, oldest: dict[Lane, int] | None = None, sent_at: int | None = None) -> Hello:
+        """Say hello with an outbox that holds everything from `oldest` on."""
+        hello = self.make_hello(oldest=oldest, sent_at=sent_at)
         self.say("hello", hello.encode())
         return hello
+
+    def greet(self, *, within_s: float = 10.0) -> None:
+        """Say hello until somebody answers: a worker may only just be about to listen."""
+        deadline = time.monotonic() + within_s
+        while not any(ack.run == self.run for ack in self.acks()):
+            assert time.monotonic() < deadline, f"no answer to hello within {within_s} s"
+            self.hello()
+            time.sleep(0.1)
 
     def say_birth(self) -> None:
         """Publish the birth."""
@@ -84,47 +52,35 @@ class Edge:
         """Publish on one of the gateway's topics."""
         self.client.publish(gateway_topic(self.gateway, leaf), payload)  # pyright: ignore[reportArgumentType]
 
-    def seal(
-        self,
-        rows: Sequence[Row],
-        *,
-        lane: Lane = Lane.LIVE,
-        until: int | None = None,
-        events: Sequence[Event] = (),
-        columns: Columns | None = None,
-        origin: Origin | None = None,
-    ) -> tuple[Envelope, Sealed]:
-        """Seal the next batch of a lane; it is not published."""
-        state = self.lanes[lane]
-        sealed = seal(
-            columns or columns_of(rows),
-            events,
-            config_version=self.birth.config_version,
-            until=until if until is not None else max([row[1] for row in rows], default=now_us()),
-            sealed_at=now_us(),
-        )
-        envelope = Envelope(self.run, self.epoch, lane, state.next_seq, state.head, origin)
-        state.sent[state.next_seq] = encode_batch(envelope, sealed)
-        state.next_seq, state.head = state.next_seq + 1, sealed.sha256
-        return envelope, sealed
+    def publish(self, message: Batch | Tombstone) -> None:
+        """Publish a sealed batch or a tombstone."""
+        if isinstance(message, Batch):
+            self.say("data", encode_batch(message.envelope, message.sealed))
+        else:
+            self.say("data", encode_tombstone(message))
 
     def send(self, rows: Sequence[Row], **options: object) -> Batch:
         """Seal and publish."""
-        envelope, sealed = self.seal(rows, **options)  # pyright: ignore[reportArgumentType]
-        self.say("data", encode_batch(envelope, sealed))
-        return Batch(envelope, sealed)
+        batch = self.seal(rows, **options)  # pyright: ignore[reportArgumentType]
+        self.publish(batch)
+        return batch
 
     def resend(self, seq: int, lane: Lane = Lane.LIVE) -> None:
         """Publish a batch again."""
         self.say("data", self.lanes[lane].sent[seq])
 
-    def bury(self, tombstone: Tombstone) -> None:
-        """Publish a tombstone."""
-        self.say("data", encode_tombstone(tombstone))
+    def resend_from(self, seq: int, lane: Lane = Lane.LIVE) -> None:
+        """Publish everything from `seq` on again, as go-back-N does."""
+        for number in range(seq, self.lanes[lane].next_seq):
+            self.client.publish_soon(gateway_topic(self.gateway, "data"), self.lanes[lane].sent[number])
 
     def acks(self) -> list[Ack]:
         """Every ack so far."""
         return [Ack.decode(bytes(message.payload)) for message in self.client.received]
+
+    def mark(self, lane: Lane = Lane.LIVE) -> int:
+        """The newest mark that the centre has told this epoch."""
+        return max((ack.marks[lane][0] for ack in self.acks() if ack.epoch == self.epoch and ack.marks), default=0)
 
     def wait(self, condition: Callable[[Ack], bool], what: str, *, within_s: float = 10.0) -> Ack:
         """The first ack that fulfils a condition."""
@@ -133,7 +89,7 @@ class Edge:
             for ack in self.acks():
                 if condition(ack):
                     return ack
-            time.sleep(0.02)
+            time.sleep(0.01)
         raise AssertionError(f"no ack with {what} within {within_s} s; got {self.acks()[-3:]}")
 
     def wait_mark(self, seq: int, lane: Lane = Lane.LIVE, *, within_s: float = 10.0) -> Ack:
@@ -141,3 +97,19 @@ class Edge:
         return self.wait(
             lambda ack: ack.epoch == self.epoch and ack.marks[lane][0] >= seq, f"mark {seq}", within_s=within_s
         )
+
+    def deliver(self, lane: Lane = Lane.LIVE, *, within_s: float = 20.0) -> None:
+        """Send what is sealed until all of it is committed, as a gateway does: again every second from the mark on."""
+        last, deadline = self.lanes[lane].next_seq - 1, time.monotonic() + within_s
+        again = 0.0
+        while (mark := self.mark(lane)) < last:
+            assert time.monotonic() < deadline, f"mark {mark} of {last} after {within_s} s"
+            if time.monotonic() >= again:
+                self.resend_from(mark + 1, lane)
+                again = time.monotonic() + 1.0
+            time.sleep(0.02)
+
+    def _connect(self) -> MqttClient:
+        client = MqttClient(self._url)
+        client.subscribe(gateway_topic(self.gateway, "ack"))
+        return client

@@ -1,19 +1,28 @@
-"""An intake worker in a thread of the test, and the rows it leaves in the database."""
+"""Intake workers for tests, in a thread or as real processes, and the park that they serve."""
 
+import os
+import subprocess
+import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
+from typing import Any
 
 from park_platform.embedded.accounts import gateway_account
 from park_platform.embedded.broker import Broker
 from park_platform.park_file import ParkFile
 from park_platform.sensing.intake import Intake
-from park_platform.storage.park import apply_park
+from park_platform.storage.park import PlanLine, apply_park
 from support.database import ParkDatabase
+from support.processes import IMPORTS
+
+_TEXT = {"zh": "某", "en": "some"}
+Rule = dict[str, object]
 
 
 class RunningIntake:
-    """A worker that runs until `stop`; `error` is what ended it otherwise."""
+    """A worker in a thread, which runs until `stop`; `error` is what ended it otherwise."""
 
     def __init__(self, park: ParkDatabase, broker: Broker) -> None:
         self.intake = Intake(park.url("ingest"), broker.url("ingest"))
@@ -46,37 +55,100 @@ def running_intake(park: ParkDatabase, broker: Broker) -> Generator[RunningIntak
         raise running.error
 
 
-def make_park(park: ParkDatabase, broker: Broker, *gateways: str, rules: tuple[dict[str, object], ...] = ()) -> None:
-    """Apply a park with these gateways, one vessel each as asset, and give the gateways their accounts."""
-    text = {"zh": "某", "en": "some"}
-    content = {
-        "park": {"id": "test", "name": text},
-        "gateway": [{"id": gateway, "name": text} for gateway in gateways],
-        "asset": [
-            {
-                "id": f"vessel-{gateway}",
-                "kind": "vessel",
-                "name": text,
-                "design": {"pressure": 2.0},
-                "devices": [f"{gateway}/plc-1"],
-            }
-            for gateway in gateways
-        ],
-        "rule": [
-            {
-                "name": text,
-                "cause": text,
-                "consequence": text,
-                "action": text,
-                "priority": "high",
-                "respond_s": 60,
-                "source": "test",
-                **rule,
-            }
-            for rule in rules
-        ],
-    }
+class IntakeProcess:
+    """`park ingest` as a process of its own. `fault`: Python that runs in it first, to bring about a rare moment."""
+
+    def __init__(self, park: ParkDatabase, broker: Broker, *, fault: str = "") -> None:
+        environment = {
+            **os.environ,
+            "PARK_DB_URL": park.url("ingest"),
+            "PARK_MQTT_URL": broker.url("ingest"),
+        }
+        code = f"import sys; sys.path[:0] = {IMPORTS!r}\n{fault}\nfrom park_platform.cli.ingest import app\napp([])"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        self.process.send_signal(SIGKILL)
+        self.process.wait(5)
+
+    def freeze(self) -> None:
+        """It stops wherever it is."""
+        self.process.send_signal(SIGSTOP)
+
+    def thaw(self) -> None:
+        """It goes on as if nothing had been."""
+        self.process.send_signal(SIGCONT)
+
+    def exit_code(self, within_s: float = 10.0) -> int:
+        """Wait for its end."""
+        return self.process.wait(within_s)
+
+    def log(self) -> str:
+        """What it has logged, once it has ended."""
+        assert self.process.stderr is not None
+        return self.process.stderr.read().decode()
+
+    def close(self) -> None:
+        """End it, if it still runs."""
+        if self.process.poll() is None:
+            self.process.send_signal(SIGCONT)
+            self.process.send_signal(SIGTERM)
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+
+
+def park_file(*gateways: str, rules: Sequence[Rule] = (), **content: Any) -> ParkFile:
+    """A park with these gateways, for each a vessel with a design pressure of 2 MPa, and rules with their texts."""
+    return ParkFile.model_validate(
+        {
+            "park": {"id": "test", "name": _TEXT},
+            "gateway": [{"id": gateway, "name": _TEXT} for gateway in gateways],
+            "asset": [
+                {
+                    "id": f"vessel-{gateway}"[:32],
+                    "kind": "vessel",
+                    "name": _TEXT,
+                    "design": {"pressure": 2.0},
+                    "devices": [f"{gateway}/plc-1"],
+                }
+                for gateway in gateways
+            ],
+            "rule": [
+                {
+                    "name": _TEXT,
+                    "cause": _TEXT,
+                    "consequence": _TEXT,
+                    "action": _TEXT,
+                    "priority": "high",
+                    "respond_s": 60,
+                    "source": "test",
+                    **rule,
+                }
+                for rule in rules
+            ],
+            **content,
+        }
+    )
+
+
+def apply(park: ParkDatabase, content: ParkFile) -> list[PlanLine]:
+    """`park apply`."""
     with park.connection("owner") as connection:
-        apply_park(connection, ParkFile.model_validate(content))
+        return apply_park(connection, content)
+
+
+def make_park(park: ParkDatabase, broker: Broker, *gateways: str, rules: Sequence[Rule] = ()) -> None:
+    """Apply a park with these gateways and give them their accounts."""
+    apply(park, park_file(*gateways, rules=rules))
     broker.accounts.add(*(gateway_account(gateway) for gateway in gateways))
     broker.reload()

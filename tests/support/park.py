@@ -32,6 +32,7 @@ from park_wire import cbor
 
 _T = TypeVar("_T")
 _TURN_S = 0.05
+_NOTHING: dict[str, Any] = {}
 
 
 @dataclass(slots=True)
@@ -92,10 +93,12 @@ class WholePark:
         return self._clients[person]
 
     def latest(self, key: str, person: str = "operator") -> dict[str, Any]:
-        """What the API shows as the last reading of a point, `gw-1/device/name`."""
-        answer = self.client(person).get("/api/v1/latest", params={"text": key, "limit": 1000})
+        """The last reading of `gw-1/device/name` at the API; in the sample park assets are called like their device."""
+        asset = key.split("/")[1]
+        answer = self.client(person).get("/api/v1/latest", params={"asset": asset, "limit": 1000})
         assert answer.status_code == 200, answer.text
-        return next((item for item in answer.json()["items"] if item["key"] == key), {})
+        items: list[dict[str, Any]] = answer.json()["items"]
+        return next((item for item in items if item["key"] == key), _NOTHING)
 
     def alarms(self, rule: str, device: str, person: str = "operator") -> list[dict[str, Any]]:
         """The alarms of a rule on a device's points as the API lists them, newest first."""

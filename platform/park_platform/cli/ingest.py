@@ -41,6 +41,9 @@ def run(
     except OwnershipLost as error:
         log.warning("ownership_lost", reason=str(error))
         raise typer.Exit(EXIT_OWNERSHIP) from error
+    except ConfigError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(EXIT_CONFIGURATION) from error
     except ParkError as error:
         log.error("intake_ended", reason=str(error))
         raise typer.Exit(1) from error

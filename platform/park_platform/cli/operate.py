@@ -34,6 +34,9 @@ def run() -> None:
     signal.signal(signal.SIGINT, end)
     try:
         operate.run()
+    except ConfigError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(EXIT_CONFIGURATION) from error
     except ParkError as error:
         log.error("operate_ended", reason=str(error))
         raise typer.Exit(1) from error

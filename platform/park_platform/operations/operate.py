@@ -16,7 +16,7 @@ from park_platform.storage.partitions import keep_partitions
 from park_platform.storage.roles import check_roles
 from park_platform.storage.rollups import roll_all
 from park_platform.storage.silence import database_clock, hold_operate_lock, watch_silence
-from park_wire.errors import StoreUnavailable
+from park_wire.errors import StoreError, StoreUnavailable
 
 log = structlog.get_logger()
 
@@ -26,12 +26,13 @@ _STAND_BY_S: Final = 2.0
 
 @dataclass(slots=True)
 class _Duty:
-    """Something to do again and again."""
+    """Something to do again and again; `do` returns whether there is more to do at once."""
 
     name: str
     every_s: float
-    do: Callable[[Connection], None]
+    do: Callable[[Connection], bool]
     due: float = 0.0
+    failed: str = ""
 
 
 class Operate:
@@ -46,7 +47,7 @@ class Operate:
         self._stopping.set()
 
     def run(self) -> None:
-        """Work until stopped; a database that is away is waited for."""
+        """Work until stopped; a database that is away is waited for. Raises ConfigError and StoreError at start."""
         delay_s, lost = 0.2, False
         while not self._stopping.is_set():
             try:
@@ -76,18 +77,37 @@ class Operate:
         while not self._stopping.wait(0.2):
             for duty in duties:
                 if time.monotonic() >= duty.due:
-                    duty.do(connection)
-                    duty.due = time.monotonic() + duty.every_s
+                    more = _do(duty, connection)
+                    duty.due = time.monotonic() + (0.0 if more else duty.every_s)
 
 
-def _watch(connection: Connection) -> None:
+def _do(duty: _Duty, connection: Connection) -> bool:
+    """Do it; one duty that fails must not end the watch over silent gateways."""
+    try:
+        more = duty.do(connection)
+    except StoreUnavailable:
+        raise
+    except StoreError as error:
+        if duty.failed != str(error):
+            log.error("duty_failed", duty=duty.name, reason=str(error))
+        duty.failed = str(error)
+        return False
+    if duty.failed:
+        log.info("duty_works_again", duty=duty.name)
+        duty.failed = ""
+    return more
+
+
+def _watch(connection: Connection) -> bool:
     for gateway in watch_silence(connection, SILENT_AFTER_US, database_clock(connection)):
         log.warning("gateway_silence_changed", gateway=gateway)
+    return False
 
 
-def _roll(connection: Connection) -> None:
-    roll_all(connection, database_clock(connection))
+def _roll(connection: Connection) -> bool:
+    return roll_all(connection, database_clock(connection))
 
 
-def _keep(connection: Connection) -> None:
+def _keep(connection: Connection) -> bool:
     keep_partitions(connection, database_clock(connection))
+    return False

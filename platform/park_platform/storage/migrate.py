@@ -8,13 +8,14 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
+from urllib.parse import quote, urlencode
 
 import psycopg
 import sqlalchemy
 from alembic import command
 from alembic.config import Config
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import conninfo_to_dict
 
 from park_platform.storage.connect import ROLES, Connection, connect, database_errors, role_name
 from park_platform.storage.partitions import make_first_partitions
@@ -29,13 +30,19 @@ _LOCK: Final = 0x7061726B
 
 
 def database_url(url: str, *, database: str | None = None, role: str | None = None, password: str | None = None) -> str:
-    """`url` with another database, or another role ("ingest") and its password, as a libpq connection string."""
-    changes = {
-        "dbname": database,
-        "user": None if role is None else role_name(role),
-        "password": password,
-    }
-    return make_conninfo(url, **{name: value for name, value in changes.items() if value is not None})
+    """`url` with another database, or another role ("ingest") and its password, as `postgresql://…`."""
+    parts: dict[str, str] = {name: str(value) for name, value in conninfo_to_dict(url).items() if value is not None}
+    if database is not None:
+        parts["dbname"] = database
+    if role is not None:
+        parts["user"] = role_name(role)
+    if password is not None:
+        parts["password"] = password
+    user, secret = quote(parts.pop("user", ""), safe=""), quote(parts.pop("password", ""), safe="")
+    host, port = quote(parts.pop("host", ""), safe="/:[]"), parts.pop("port", "5432")
+    name = quote(parts.pop("dbname", ""), safe="")
+    options = f"?{urlencode(parts)}" if parts else ""
+    return f"postgresql://{user}:{secret}@{host}:{port}/{name}{options}"
 
 
 def make_park(admin_url: str, passwords: Mapping[str, str], engine: EngineChoice = "auto") -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal, LiteralString, TypeAlias
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from park_platform.park_file import Asset, Named, ParkFile, PersonPart, RulePart
+from park_platform.park_model import Asset, Named, ParkFile, PersonPart, RulePart
 from park_platform.storage.connect import Connection, database_errors
 from park_platform.storage.people import Role, add_person, grant_access
 
