@@ -23,7 +23,7 @@ from urllib.request import urlopen
 
 from park_platform.embedded.accounts import PROCESSES, gateway_account
 from park_platform.embedded.broker import Broker
-from park_platform.embedded.ports import LOOPBACK, keep_port
+from park_platform.embedded.ports import LOOPBACK, demand_port, keep_port
 from park_platform.embedded.postgres import Postgres
 from park_platform.files import make_folder
 from park_platform.park_file import ParkFile, load_park
@@ -107,6 +107,9 @@ class Park:
 
     def start(self) -> list[SigninLink]:
         """Start everything, in order. Raises ServiceError or StoreError with the remedy."""
+        if self._asked_port is not None:
+            # Before anything runs: it is needed last, and whoever asked for it waits.
+            demand_port(self._asked_port, "serve")
         with self._step("site", "copies the site's files"):
             park = self._prepare_site()
         with self._step("database", "starts PostgreSQL"):

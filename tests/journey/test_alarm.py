@@ -1,10 +1,17 @@
 """An over-pressure from the vessel to the people and back: raised, acknowledged, returned, reset (ISA-18.2)."""
 
+import os
+import time
+from datetime import datetime
+from signal import SIGKILL
 from typing import Any
+from urllib.parse import urlsplit
 
+from park_platform.storage.connect import Connection
 from park_platform.storage.journal import verify
-from support.park import WholePark
-from support.truth import judge_journal
+from park_platform.supervise import NotRestarted
+from support.park import WholePark, taken
+from support.truth import Account, account, judge_journal
 
 RULE = "vessel-pressure-hh"
 VESSEL = "tank-2"
@@ -64,30 +71,68 @@ def test_over_pressure_is_raised_acknowledged_and_reset(park: WholePark) -> None
     assert {entry["actor"] for entry in seen["journal"]} == {None}
 
 
-def test_a_vessel_without_a_value_alarms_and_comes_back(park: WholePark) -> None:
-    """A failed sensor is no normal pressure: bad quality is an alarm of its own, and no limit is judged meanwhile."""
-    park.sim("fault", "nan", "tank-1")
-    (alarm,) = park.wait(lambda: park.alarms("vessel-bad", "tank-1"), "the alarm of the bad sensor", 15)
-    assert (alarm["state"], alarm["priority"]) == ("unacknowledged", "high")
-    assert park.latest("gw-1/tank-1/pressure")["value"] is None
-    assert park.alarms(RULE, "tank-1") == []
-    assert park.alarms("vessel-stale", "tank-1") == [], "its controller answers: it is bad, not silent"
+def test_a_vessel_without_a_value_alarms_once(park: WholePark) -> None:
+    """A failed sensor or a silent controller is no normal pressure: it alarms until it is back, without flicker."""
+    vessels = {"tank-1": "nan", "reactor-1": "offline"}
+    for vessel, fault in vessels.items():
+        park.sim("fault", fault, vessel)
+    for vessel in vessels:
+        (alarm,) = park.wait(lambda vessel=vessel: park.alarms("vessel-bad", vessel), f"the alarm of {vessel}", 15)
+        assert (alarm["state"], alarm["priority"]) == ("unacknowledged", "high")
+        assert park.latest(f"gw-1/{vessel}/pressure")["value"] is None
+    # Longer than the stale limit: the gateway goes on saying that it gets nothing.
+    park.rest(4.0)
+    ids: list[int] = []
+    for vessel in vessels:
+        (alarm,) = park.alarms("vessel-bad", vessel)
+        ids.append(alarm["id"])
+        assert (alarm["state"], alarm["times_raised"]) == ("unacknowledged", 1)
+        assert park.alarms("vessel-stale", vessel) == []
+        assert park.alarms(RULE, vessel) == []
+    park.sim("fault", "clear", "all")
+    for alarm_id in ids:
+        park.wait(lambda alarm_id=alarm_id: _in_state(park, alarm_id, "returned"), "the alarm to return", 20)
+    park.client("operator").post(f"/api/v1/alarms/{ids[0]}/acknowledge")
+    assert _in_state(park, ids[0], "normal")
+
+
+def test_an_alarm_while_everything_is_down_comes_with_its_own_time(park: WholePark) -> None:
+    """Database and broker die and their ports are taken; then all that needs them starts anew and finds nothing."""
+    for name in ("postgres", "broker"):
+        _kill(park, name)
+    places = [urlsplit(url).port or 0 for url in (park.park.database_url("owner"), park.park.broker_url("ingest"))]
+    with taken(places[0]), taken(places[1]):
+        park.rest(1.5)
+        answer = park.client("operator").get("/api/v1/alarms")
+        assert answer.status_code == 503
+        assert "database-unavailable" in answer.json()["type"], answer.text
+        for name in ("gateway", "ingest", "operate", "serve"):
+            _kill(park, name)
+        park.wait(lambda: park.stranger().get("/health").status_code == 503, "an API that says what is away", 15)
+        park.sim("fault", "over-pressure", "tank-1", "--magnitude", "0.5")
+        park.rest(4.0)
+        refusals = [event.reason for event in park.events if isinstance(event, NotRestarted)]
+        assert any(f"port {places[0]} " in reason and "choose another port" in reason for reason in refusals), refusals
+        back_us = time.time_ns() // 1_000
+    (alarm,) = park.wait(lambda: park.alarms(RULE, "tank-1"), "the alarm", 40)
+    assert datetime.fromisoformat(alarm["raised_at"]).timestamp() * 1e6 < back_us, "it is dated when it happened"
+    restarts = {child.name: child.restarts for child in park.park.supervisor.children()}
+    assert restarts == {name: 1 for name in restarts if name != "sim"} | {"sim": 0}, "they wait, they don't end"
     park.sim("fault", "clear", "tank-1")
-    park.wait(lambda: _in_state(park, alarm["id"], "returned"), "the alarm to return", 20)
-    park.client("operator").post(f"/api/v1/alarms/{alarm['id']}/acknowledge")
-    assert _in_state(park, alarm["id"], "normal")
+    with park.database() as connection:
+        accounts = park.wait(lambda: _settled(park, connection), "everything that was accepted", 20)
+    assert (accounts.double, accounts.gaps, accounts.conflicts, accounts.letters) == ([], 0, 0, 0)
 
 
-def test_a_vessel_whose_controller_is_silent_alarms_once(park: WholePark) -> None:
-    park.sim("fault", "offline", "reactor-1")
-    (alarm,) = park.wait(lambda: park.alarms("vessel-bad", "reactor-1"), "the alarm", 15)
-    # Long enough for a second stale limit: the alarm stands, it does not come and go.
-    park.rest(5.0)
-    (alarm,) = park.alarms("vessel-bad", "reactor-1")
-    assert (alarm["state"], alarm["times_raised"]) == ("unacknowledged", 1)
-    assert park.alarms("vessel-stale", "reactor-1") == []
-    park.sim("fault", "clear", "reactor-1")
-    park.wait(lambda: _in_state(park, alarm["id"], "returned"), "the alarm to return", 20)
+def _kill(park: WholePark, name: str) -> None:
+    pid = park.child(name).pid
+    assert pid is not None
+    os.kill(pid, SIGKILL)
+
+
+def _settled(park: WholePark, connection: Connection) -> Account | None:
+    found = account(connection, park.park.trace_file, park.folder / "sim")
+    return None if found.lost else found
 
 
 def test_the_journal_verifies_and_is_what_the_readings_give(park: WholePark) -> None:

@@ -19,6 +19,7 @@ from support.park import WholePark
 from support.truth import accepted_samples, judge_journal
 
 METER = "park-incomer"
+DEAD = "gw-1/alloy-furnace-1/active-power"
 
 
 def _ask_meter(park: WholePark) -> tuple[float, float, float]:
@@ -170,17 +171,20 @@ def _owners(client: httpx.Client) -> set[str | None]:
     return {item["asset"]["owner"] and item["asset"]["owner"]["key"] for item in items if item["asset"]}
 
 
-def test_a_sensor_without_a_value_is_bad_and_never_the_last_good_one(park: WholePark) -> None:
-    key = "gw-1/park-water/flow"
-    good = park.latest(key)
-    assert good["quality_name"] == "good"
+@pytest.fixture(scope="module")
+def troubled(park: WholePark) -> WholePark:
+    """The park with three devices in trouble at once: a sensor, a dead meter, a meter that was set up wrongly."""
+    assert park.latest(DEAD)["quality_name"] == "good"
+    park.sim("fault", "offline", "alloy-furnace-1")
     park.sim("fault", "nan", "park-water/flow")
-    bad = park.wait(lambda: _bad(park, key), "a bad reading", 8)
+    park.sim("fault", "wrong-word-order", "chem-electricity")
+    return park
+
+
+def test_a_sensor_without_a_value_is_bad_and_never_the_last_good_one(troubled: WholePark) -> None:
+    bad = troubled.wait(lambda: _bad(troubled, "gw-1/park-water/flow"), "a bad reading", 8)
     assert bad["value"] is None
-    other = park.latest("gw-1/park-water/volume")
-    assert other["quality_name"] == "good", "the device's other points go on"
-    park.sim("fault", "clear", "park-water")
-    park.wait(lambda: park.latest(key)["quality_name"] == "good", "a good reading again", 8)
+    assert troubled.latest("gw-1/park-water/volume")["quality_name"] == "good", "the device's other points go on"
 
 
 def _bad(park: WholePark, key: str) -> dict[str, Any] | None:
@@ -188,40 +192,39 @@ def _bad(park: WholePark, key: str) -> dict[str, Any] | None:
     return item if item["quality_name"].startswith("bad") else None
 
 
-def test_a_device_that_is_offline_is_bad_and_the_others_go_on(park: WholePark) -> None:
-    key, neighbour = "gw-1/alloy-furnace-1/active-power", "gw-1/alloy-furnace-2/active-power"
-    assert park.latest(key)["quality_name"] == "good"
-    park.sim("fault", "offline", "alloy-furnace-1")
-    bad = park.wait(lambda: _bad(park, key), "a bad reading", 8)
+def test_turned_words_are_not_taken_for_good_silently(troubled: WholePark) -> None:
+    """As after a meter was exchanged and set up wrongly: numbers come, and their quality says what they are worth."""
+    names = [point["key"] for point in _points_of(troubled, "chem-electricity")]
+
+    def suspects() -> list[str]:
+        shown = [troubled.latest(key) for key in names]
+        return [item["quality_name"] for item in shown if not item["quality_name"].startswith("good")]
+
+    troubled.wait(lambda: len(suspects()) >= len(names) // 2, "suspect readings", 8)
+    assert set(suspects()) <= {"uncertain_range_exceeded", "bad_nonsense"}
+
+
+def test_a_device_that_is_offline_is_bad_and_the_others_go_on(troubled: WholePark) -> None:
+    park = troubled
+    bad = park.wait(lambda: _bad(park, DEAD), "a bad reading", 8)
     assert (bad["value"], bad["quality_name"]) == (None, "bad_no_answer")
 
     # It is asked more and more rarely; what the API shows is never older than a stale limit all the same.
     def alarmed() -> list[dict[str, Any]]:
-        mine, neighbours = park.latest(key), park.latest(neighbour)
-        assert (mine["value"], neighbours["quality_name"]) == (None, "good")
+        mine, neighbour = park.latest(DEAD), park.latest(DEAD.replace("furnace-1", "furnace-2"))
+        assert (mine["value"], neighbour["quality_name"]) == (None, "good")
         assert _age_s(mine) < 4.0
-        assert _age_s(neighbours) < 4.0, "it shares the line with the dead one"
+        assert _age_s(neighbour) < 4.0, "it shares the line with the dead one"
         return park.alarms("meter-bad", "alloy-furnace-1")
 
     (alarm,) = park.wait(alarmed, "the meter's alarm", 12)
     assert (alarm["state"], alarm["priority"]) == ("unacknowledged", "low")
-    park.sim("fault", "clear", "alloy-furnace-1")
-    park.wait(lambda: park.latest(key)["quality_name"] == "good", "a good reading again", 20)
 
 
-def test_turned_words_are_not_taken_for_good_silently(park: WholePark) -> None:
-    """As after a meter was exchanged and set up wrongly: numbers come, and their quality says what they are worth."""
-    names = [point["key"] for point in _points_of(park, "chem-electricity")]
-    park.sim("fault", "wrong-word-order", "chem-electricity")
-
-    def suspects() -> list[str]:
-        shown = [park.latest(key) for key in names]
-        return [item["quality_name"] for item in shown if not item["quality_name"].startswith("good")]
-
-    park.wait(lambda: len(suspects()) >= len(names) // 2, "suspect readings", 8)
-    assert set(suspects()) <= {"uncertain_range_exceeded", "bad_nonsense"}
-    park.sim("fault", "clear", "chem-electricity")
-    park.wait(lambda: not suspects(), "good readings again", 8)
+def test_all_is_good_again_after_the_trouble(troubled: WholePark) -> None:
+    troubled.sim("fault", "clear", "all")
+    for key in (DEAD, "gw-1/park-water/flow", "gw-1/chem-electricity/active-energy"):
+        troubled.wait(lambda key=key: troubled.latest(key)["quality_name"] == "good", f"good readings of {key}", 20)
 
 
 def _points_of(park: WholePark, device: str) -> list[dict[str, Any]]:

@@ -19,16 +19,8 @@ import typer
 from park_gateway.config import load_site
 from park_gateway.device import load_model_file
 from park_platform.access.policy import POLICY
-from park_platform.park_file import (
-    Asset,
-    DesignLimit,
-    Named,
-    ParkPart,
-    PersonPart,
-    RulePart,
-    Selector,
-    load_park,
-)
+from park_platform.park_file import load_park
+from park_platform.park_model import Asset, DesignLimit, Named, ParkPart, PersonPart, RulePart, Selector
 from support.source_scan import PACKAGES, ROOT, SOURCE_ROOTS, python_files, relative, strings
 
 ENGLISH = ROOT / "README.md"

@@ -14,7 +14,7 @@ LONG_FILES: dict[str, str] = {}
 # Path -> how many, and which boundary between processes or to a plug-in they stand at.
 BROAD_HANDLERS: dict[str, tuple[int, str]] = {
     "platform/park_platform/api/boundary.py": (1, "the process towards its callers: any fault is answered and logged"),
-    "platform/park_platform/sensing/intake.py": (2, "poison is whatever raises: it must not stop the other batches"),
+    "platform/park_platform/sensing/commits.py": (1, "poison is whatever raises: it must not stop the other batches"),
 }
 
 _TEXT_SUFFIXES = {

@@ -1,4 +1,4 @@
-"""The order of a lane under loss, repetition, disorder and restarts, against the simplest model: a list of what is in."""
+"""The order of a lane under loss, repetition, disorder and restarts, against the simplest model: a list."""
 
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
@@ -105,7 +105,7 @@ def test_what_tombstones_stand_for_is_missing_until_it_comes_after_all(
             store.restart()
             continue
         message = batch(step) if isinstance(step, int) else tombstone(*step)
-        # An honest gateway never gets a conflict. It may have to move a range whose beginning nobody can check any more.
+        # An honest gateway has no conflict. It may have to move a range whose beginning nobody can check any more.
         verdict = store.take(message)
         assert verdict is not Verdict.CONFLICT
         if verdict is Verdict.BROKEN:

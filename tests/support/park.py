@@ -10,9 +10,11 @@ Children belong to the main thread, so everything here is called from it.
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -193,6 +195,36 @@ def whole_park(folder: Path, *, trace: bool = False, **options: Any) -> Generato
     ):
         links = {link.person: link for link in park.start()}
         yield WholePark(park, links, stack)
+
+
+@contextmanager
+def taken(port: int) -> Generator[None]:
+    """Another program has this port of loopback: it hangs up on everybody who comes."""
+    deadline = time.monotonic() + 5.0
+    while True:
+        try:
+            server = socket.create_server(("127.0.0.1", port))
+            break
+        except OSError:
+            # What a killed server has forked holds its port a moment longer.
+            assert time.monotonic() < deadline, f"port {port} does not become free"
+            time.sleep(0.01)
+
+    def hang_up() -> None:
+        while True:
+            try:
+                server.accept()[0].close()
+            except OSError:
+                return
+
+    thread = threading.Thread(target=hang_up, name="taken")
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown(socket.SHUT_RDWR)
+        server.close()
+        thread.join(5)
 
 
 def _say_nothing(_name: str, _sentence: str, _seconds: float) -> None:

@@ -19,6 +19,10 @@ class Lanes:
         """The order of a lane; one of which nothing is known begins at mark 0."""
         return self._orders.setdefault((epoch, lane), LaneOrder())
 
+    def orders(self) -> Mapping[LaneKey, LaneOrder]:
+        """Every lane of which anything is known."""
+        return self._orders
+
     def epochs(self) -> set[bytes]:
         """Every epoch of which anything is known, with or without a hello."""
         return self.greeted | {epoch for epoch, _ in self._orders}

@@ -12,6 +12,7 @@ from park_sdk.rules import Phase, Rule, RuleKind, RuleState, RuleTable, StateCha
 from park_wire.batch import GENESIS, Lane
 from park_wire.messages import Status
 
+_DELAYED: Final = frozenset({Phase.PENDING, Phase.RETURNING, Phase.RELAPSING})
 _UNDELAYED: Final[dict[int, int]] = {
     Phase.PENDING: Phase.IDLE,
     Phase.RETURNING: Phase.ACTIVE,
@@ -157,7 +158,8 @@ def rules_of(connection: Connection, stream: int) -> StreamRules:
         state.phase[row] = phase
         if state.phase[row] != Phase.IDLE:
             state.since[row] = since
-            state.due[row] = due
+            # A delay may have been changed meanwhile: the kernel works it out again at its first look.
+            state.due[row] = NEVER if phase in _DELAYED else due
     return StreamRules(table, state, tuple(row[-1] for row in rows))
 
 

@@ -1,0 +1,169 @@
+"""`park up` as people run it: started, stopped by Ctrl-C, started again; `park up --check`; and what it refuses."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from signal import SIGINT
+from typing import Any
+
+import httpx
+import pytest
+
+from support.park import park_command, park_folder
+from support.processes import children_of, is_alive
+
+VESSELS = {"tank-1", "tank-2", "reactor-1", "boiler-drum-1"}
+_LINK = re.compile(r"\((?P<role>[a-z]+)\): (?P<base>http://\S+)/signin/(?P<token>\S+)$")
+
+
+@dataclass
+class Running:
+    """A `park up` in a process of its own. `said` is what it printed; its log goes to `log`."""
+
+    process: subprocess.Popen[str]
+    log: Path
+    said: list[str] = field(default_factory=list[str])
+    tokens: dict[str, str] = field(default_factory=dict[str, str])
+    base_url: str = ""
+
+    @contextmanager
+    def signed_in(self, role: str) -> Generator[httpx.Client]:
+        with httpx.Client(base_url=self.base_url, headers={"Origin": self.base_url}, timeout=10.0) as client:
+            answer = client.post("/api/v1/session", json={"token": self.tokens[role]})
+            assert answer.status_code == 201, answer.text
+            yield client
+
+    def family(self) -> set[int]:
+        """Its process and all that it started, however deep."""
+        found, left = {self.process.pid}, [self.process.pid]
+        while left:
+            some = children_of(left.pop())
+            found.update(some)
+            left.extend(some)
+        return found
+
+    def stopped(self) -> list[str]:
+        """The children that its log says were stopped, in that order."""
+        events = [json.loads(line) for line in self.log.read_text("utf-8").splitlines() if line.startswith("{")]
+        return [event["child"] for event in events if event["event"] == "child_stopped"]
+
+
+@contextmanager
+def _up(data: Path, log: Path) -> Generator[Running]:
+    argv = [sys.executable, "-u", "-m", "park_wire.command", "up", "--data", str(data)]
+    with log.open("wb") as errors, subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
+        running = Running(process, log)
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                running.said.append(line)
+                if found := _LINK.search(line.rstrip()):
+                    running.tokens[found["role"]] = found["token"]
+                    running.base_url = found["base"]
+                if "park top" in line:
+                    break
+            assert running.tokens, "".join(running.said) + log.read_text("utf-8")
+            yield running
+        finally:
+            if process.poll() is None:
+                process.send_signal(SIGINT)
+                process.wait(40)
+
+
+def _latest(client: httpx.Client) -> dict[str, dict[str, Any]]:
+    items = client.get("/api/v1/latest", params={"asset": "park-water"}).json()["items"]
+    return {item["key"]: item for item in items if item["time"] is not None}
+
+
+def _wait_for_readings(client: httpx.Client, after: str = "") -> dict[str, Any]:
+    deadline = time.monotonic() + 20
+    while True:
+        reading = _latest(client).get("gw-1/park-water/flow")
+        if reading is not None and reading["time"] > after:
+            return reading
+        assert time.monotonic() < deadline, "no readings at the API within 20 s"
+        time.sleep(0.1)
+
+
+def test_ctrl_c_stops_all_in_order_and_a_second_start_finds_its_data(tmp_path: Path) -> None:
+    with park_folder() as data:
+        with _up(data, tmp_path / "first.log") as first:
+            with first.signed_in("operator") as client:
+                earlier = _wait_for_readings(client)
+            family = first.family()
+            assert len(family) > 7
+            again = park_command("up", "--data", str(data))
+            assert again.returncode == 1
+            assert f"already runs on {data} as process {first.process.pid}" in again.stderr
+            first.process.send_signal(SIGINT)
+            assert first.process.wait(40) == 0
+            assert first.process.stdout is not None
+            assert "the data stay" in first.process.stdout.read()
+        assert first.stopped() == ["serve", "operate", "ingest", "gateway-gw-1", "sim", "broker", "postgres"]
+        assert [pid for pid in family if is_alive(pid)] == []
+        ended_at = datetime.now(UTC)
+
+        # What the gateway had read and could not send is sent now; nobody watched the vessels for more than 3 s.
+        time.sleep(1.0)
+        with _up(data, tmp_path / "second.log") as second, second.signed_in("operator") as client:
+            later = _wait_for_readings(client, ended_at.isoformat())
+            assert later["point"] == earlier["point"], "points keep their identity"
+            span = {"start": "2026-01-01T00:00:00Z", "end": ended_at.isoformat(), "point": later["point"]}
+            (series,) = client.get("/api/v1/history", params=span).json()["series"]
+            assert earlier["value"] in series["value"]
+            alarms = client.get("/api/v1/alarms", params={"limit": 1000}).json()["items"]
+            stale = [alarm for alarm in alarms if alarm["rule"]["key"] == "vessel-stale"]
+            assert {alarm["point"]["key"].split("/")[1] for alarm in stale} == VESSELS
+            assert {alarm["state"] for alarm in stale} == {"returned"}
+            assert len(alarms) == len(stale), "a restart is no other alarm's cause"
+            spent = client.post("/api/v1/session", json={"token": first.tokens["safety"]})
+            assert spent.status_code == 201, "a link of the first start is good for a day"
+
+
+def test_check_proves_every_hop() -> None:
+    done = park_command("up", "--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+    hops = ["field", "gateway", "broker", "intake", "database", "operate", "api", "live stream", "alarm", "alarm live"]
+    for hop in hops:
+        assert re.search(rf"^  {hop} +ok ", done.stdout, re.MULTILINE), done.stdout
+
+
+def test_check_names_the_hop_that_is_broken() -> None:
+    done = park_command("up", "--check", "--without", "ingest")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert re.search(r"^  broker +ok ", done.stdout, re.MULTILINE), done.stdout
+    assert re.search(r"^  intake +BROKEN ", done.stdout, re.MULTILINE), done.stdout
+    assert "broken at 故障环节: intake: " in done.stdout
+
+
+def test_a_port_in_use_is_said_before_anything_runs(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = park_command("up", "--data", str(tmp_path / "data"), "--port", str(port))
+    assert done.returncode == 1
+    assert re.search(rf"port {port} .* is in use.*choose another port", done.stderr)
+    assert not (tmp_path / "data" / "postgres").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a small file system can be mounted by root only")
+def test_a_disk_without_room_is_said(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)], check=True)
+    try:
+        done = park_command("up", "--data", str(disk / "data"))
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+    assert done.returncode == 1
+    assert str(disk) in done.stderr
+    assert re.search(r"room|space", done.stderr), done.stderr
+    assert "Traceback" not in done.stderr
