@@ -10,7 +10,7 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from signal import SIGINT
 from typing import Any
@@ -117,7 +117,8 @@ def test_ctrl_c_stops_all_in_order_and_a_second_start_finds_its_data(tmp_path: P
         with _up(data, tmp_path / "second.log") as second, second.signed_in("operator") as client:
             later = _wait_for_readings(client, ended_at.isoformat())
             assert later["point"] == earlier["point"], "points keep their identity"
-            span = {"start": "2026-01-01T00:00:00Z", "end": ended_at.isoformat(), "point": later["point"]}
+            began_at = ended_at - timedelta(minutes=5)
+            span = {"start": began_at.isoformat(), "end": ended_at.isoformat(), "point": later["point"]}
             (series,) = client.get("/api/v1/history", params=span).json()["series"]
             assert earlier["value"] in series["value"]
             alarms = client.get("/api/v1/alarms", params={"limit": 1000}).json()["items"]
