@@ -6,8 +6,8 @@ import sys
 import structlog
 
 
-def log_as(process: str) -> None:
-    """Set logging up for this process; called once, from its command."""
+def log_as(process: str, level: int = logging.INFO) -> None:
+    """Set logging up for this process, from `level` on; called once, from its command."""
     structlog.configure(
         processors=[
             lambda _logger, _method, event: {**event, "process": process},
@@ -16,6 +16,6 @@ def log_as(process: str) -> None:
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )

@@ -1,6 +1,5 @@
 """`park up` as people run it: started, stopped by Ctrl-C, started again; `park up --check`; and what it refuses."""
 
-import json
 import os
 import re
 import socket
@@ -18,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
+from park_platform.program import running_pid
 from support.park import park_command, park_folder
 from support.processes import children_of, is_alive
 
@@ -27,10 +27,10 @@ _LINK = re.compile(r"\((?P<role>[a-z]+)\): (?P<base>http://\S+)/signin/(?P<token
 
 @dataclass
 class Running:
-    """A `park up` in a process of its own. `said` is what it printed; its log goes to `log`."""
+    """A `park up` in a process of its own. `said` is what it printed."""
 
     process: subprocess.Popen[str]
-    log: Path
+    data: Path
     said: list[str] = field(default_factory=list[str])
     tokens: dict[str, str] = field(default_factory=dict[str, str])
     base_url: str = ""
@@ -51,17 +51,24 @@ class Running:
             left.extend(some)
         return found
 
-    def stopped(self) -> list[str]:
-        """The children that its log says were stopped, in that order."""
-        events = [json.loads(line) for line in self.log.read_text("utf-8").splitlines() if line.startswith("{")]
-        return [event["child"] for event in events if event["event"] == "child_stopped"]
+    def stop(self) -> list[str]:
+        """Press Ctrl-C and wait for the end; returns the children in the order in which they have ended."""
+        alive = {file.stem: pid for file in self.data.rglob("*.pid") if (pid := running_pid(file)) is not None}
+        ended: list[str] = []
+        self.process.send_signal(SIGINT)
+        deadline = time.monotonic() + 40
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, f"still up after 40 s: {alive.keys() - set(ended)}"
+            ended += [name for name, pid in alive.items() if name not in ended and not is_alive(pid)]
+            time.sleep(0.002)
+        return ended + [name for name in alive if name not in ended]
 
 
 @contextmanager
 def _up(data: Path, log: Path) -> Generator[Running]:
     argv = [sys.executable, "-u", "-m", "park_wire.command", "up", "--data", str(data)]
     with log.open("wb") as errors, subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=errors, text=True) as process:
-        running = Running(process, log)
+        running = Running(process, data)
         try:
             assert process.stdout is not None
             for line in process.stdout:
@@ -104,11 +111,10 @@ def test_ctrl_c_stops_all_in_order_and_a_second_start_finds_its_data(tmp_path: P
             again = park_command("up", "--data", str(data))
             assert again.returncode == 1
             assert f"already runs on {data} as process {first.process.pid}" in again.stderr
-            first.process.send_signal(SIGINT)
-            assert first.process.wait(40) == 0
+            assert first.stop() == ["serve", "operate", "ingest", "gateway-gw-1", "sim", "broker", "postgres"]
+            assert first.process.returncode == 0
             assert first.process.stdout is not None
             assert "the data stay" in first.process.stdout.read()
-        assert first.stopped() == ["serve", "operate", "ingest", "gateway-gw-1", "sim", "broker", "postgres"]
         assert [pid for pid in family if is_alive(pid)] == []
         ended_at = datetime.now(UTC)
 

@@ -69,3 +69,11 @@ def test_a_damaged_content_is_refused() -> None:
     )
     with pytest.raises(WireError, match="sha256"):
         decode_batch(Batch(batch.envelope, broken), point_map([0]))
+
+
+@pytest.mark.parametrize("known", [[0, 1, 2], [0, 1, 3], [3]])
+def test_the_first_index_past_the_known_ones_is_unknown(known: list[int]) -> None:
+    columns = wire_samples.columns_of([(known[-1], 1, 1.5, 0), (known[-1] + 1, 2, 2.5, 0)])
+    decoded = decode_batch(batch_of(columns), point_map(known))
+    assert decoded.frame.value.tolist() == [1.5]
+    assert decoded.unknown == 1

@@ -37,6 +37,10 @@ _TURN_S = 0.05
 _NOTHING: dict[str, Any] = {}
 
 
+class Away(Exception):
+    """The API says that something it needs can't be reached at the moment."""
+
+
 @dataclass(slots=True)
 class WholePark:
     """A running park. `events` is what the supervisor has said since the start."""
@@ -63,7 +67,7 @@ class WholePark:
             self.events += self.park.poll()
             try:
                 found = condition()
-            except (httpx.TransportError, storage.StoreUnavailable) as error:
+            except (httpx.TransportError, storage.StoreUnavailable, Away) as error:
                 reason, found = f" ({error})", None
             if found:
                 return found
@@ -97,20 +101,23 @@ class WholePark:
     def latest(self, key: str, person: str = "operator") -> dict[str, Any]:
         """The last reading of `gw-1/device/name` at the API; in the sample park assets are called like their device."""
         asset = key.split("/")[1]
-        answer = self.client(person).get("/api/v1/latest", params={"asset": asset, "limit": 1000})
-        assert answer.status_code == 200, answer.text
-        items: list[dict[str, Any]] = answer.json()["items"]
+        items = self._items(person, "/api/v1/latest", asset=asset)
         return next((item for item in items if item["key"] == key), _NOTHING)
 
     def alarms(self, rule: str, device: str, person: str = "operator") -> list[dict[str, Any]]:
         """The alarms of a rule on a device's points as the API lists them, newest first."""
-        answer = self.client(person).get("/api/v1/alarms", params={"limit": 1000})
-        assert answer.status_code == 200, answer.text
         return [
             alarm
-            for alarm in answer.json()["items"]
+            for alarm in self._items(person, "/api/v1/alarms")
             if alarm["rule"]["key"] == rule and alarm["point"] and alarm["point"]["key"].split("/")[1] == device
         ]
+
+    def _items(self, person: str, path: str, **asked: str) -> list[dict[str, Any]]:
+        answer = self.client(person).get(path, params={"limit": "1000", **asked})
+        if answer.status_code == 503:
+            raise Away(answer.text)
+        assert answer.status_code == 200, answer.text
+        return answer.json()["items"]
 
     def stranger(self) -> httpx.Client:
         """A client without a session."""

@@ -1,5 +1,6 @@
 """`park up`: the whole park on one machine; `park up --check` proves the path from a register to an alarm and stops."""
 
+import logging
 import sys
 import tempfile
 import time
@@ -35,7 +36,8 @@ def up(
     without: Annotated[list[str] | None, typer.Option(help="Leave a part out, to see that --check names it.")] = None,
 ) -> None:
     """Start database, broker, simulated field, gateway, intake, operate and API; Ctrl-C stops all of them in order."""
-    log_as("up")
+    # The steps are told to whoever watches; a log of them would only stand between.
+    log_as("up", logging.WARNING)
     try:
         if check:
             raise typer.Exit(_check(site, without or []))
