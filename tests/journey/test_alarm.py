@@ -73,21 +73,21 @@ def test_over_pressure_is_raised_acknowledged_and_reset(park: WholePark) -> None
 
 def test_a_vessel_without_a_value_alarms_once(park: WholePark) -> None:
     """A failed sensor or a silent controller is no normal pressure: it alarms until it is back, without flicker."""
-    vessels = {"tank-1": "nan", "reactor-1": "offline"}
-    for vessel, fault in vessels.items():
+    vessels = {"tank-1": ("nan", "tank"), "reactor-1": ("offline", "reactor")}
+    for vessel, (fault, _) in vessels.items():
         park.sim("fault", fault, vessel)
-    for vessel in vessels:
-        (alarm,) = park.wait(lambda vessel=vessel: park.alarms("vessel-bad", vessel), f"the alarm of {vessel}", 15)
+    for vessel, (_, kind) in vessels.items():
+        (alarm,) = park.wait(lambda v=vessel, k=kind: park.alarms(f"{k}-bad", v), f"the alarm of {vessel}", 15)
         assert (alarm["state"], alarm["priority"]) == ("unacknowledged", "high")
         assert park.latest(f"gw-1/{vessel}/pressure")["value"] is None
     # Longer than the stale limit: the gateway goes on saying that it gets nothing.
     park.rest(4.0)
     ids: list[int] = []
-    for vessel in vessels:
-        (alarm,) = park.alarms("vessel-bad", vessel)
+    for vessel, (_, kind) in vessels.items():
+        (alarm,) = park.alarms(f"{kind}-bad", vessel)
         ids.append(alarm["id"])
         assert (alarm["state"], alarm["times_raised"]) == ("unacknowledged", 1)
-        assert park.alarms("vessel-stale", vessel) == []
+        assert park.alarms(f"{kind}-stale", vessel) == []
         assert park.alarms(RULE, vessel) == []
     park.sim("fault", "clear", "all")
     for alarm_id in ids:

@@ -148,3 +148,14 @@ class MqttClient:
         with self._changed:
             self._confirmed.add(mid)
             self._changed.notify_all()
+
+
+def is_confirmed_soon(url: str, topic: str, payload: bytes) -> bool:
+    """Whether a publish is confirmed within WAIT_S; a refusal ends the connection, so each try is new."""
+    deadline = time.monotonic() + WAIT_S
+    while time.monotonic() < deadline:
+        with MqttClient(url) as client:
+            if client.is_confirmed(topic, payload):
+                return True
+        time.sleep(0.1)
+    return False
