@@ -63,7 +63,7 @@ def kill_all(park: WholePark, kills: int, seed: int, *, steady: bool = True) -> 
         seconds = _kill(state, victim)
         sys.stderr.write(f"kill {number + 1}: {victim}, a new reading stored after {seconds:.1f} s\n")
     park.rest(3.0)
-    return _compare(state)
+    return {"seed": seed, **_compare(state)}
 
 
 def _choose(state: _Run, kills: int, *, steady: bool) -> str:

@@ -19,6 +19,7 @@ class Edge(Outlet):
         super().__init__(birth)
         self.gateway = gateway
         self._url = url
+        self._answered = 0
         self.client = self._connect()
 
     def close(self) -> None:
@@ -28,6 +29,7 @@ class Edge(Outlet):
     def reconnect(self) -> None:
         """A new connection, after the broker was away; former acks are forgotten."""
         self.client.close()
+        self._answered = 0
         self.client = self._connect()
 
     def hello(self, *, oldest: dict[Lane, int] | None = None, sent_at: int | None = None) -> Hello:
@@ -103,11 +105,21 @@ class Edge(Outlet):
         last, deadline = self.lanes[lane].next_seq - 1, time.monotonic() + within_s
         again = 0.0
         while (mark := self.mark(lane)) < last:
-            assert time.monotonic() < deadline, f"mark {mark} of {last} after {within_s} s"
+            assert time.monotonic() < deadline, f"mark {mark} of {last} after {within_s} s; got {self.acks()[-3:]}"
+            self.answer()
             if time.monotonic() >= again:
                 self.resend_from(mark + 1, lane)
                 again = time.monotonic() + 1.0
             time.sleep(0.02)
+
+    def answer(self) -> None:
+        """Send the hello or birth that the centre has asked for since the last call."""
+        acks = self.acks()[self._answered :]
+        self._answered += len(acks)
+        if any(ack.need_hello for ack in acks):
+            self.hello()
+        if any(ack.need_birth is not None for ack in acks):
+            self.say_birth()
 
     def _connect(self) -> MqttClient:
         client = MqttClient(self._url)

@@ -89,6 +89,14 @@ class IntakeProcess:
         """Wait for its end."""
         return self.process.wait(within_s)
 
+    def ended_within(self, seconds: float) -> bool:
+        """Whether it has ended by then."""
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def log(self) -> str:
         """What it has logged, once it has ended."""
         assert self.process.stderr is not None

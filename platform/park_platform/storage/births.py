@@ -18,7 +18,8 @@ def save_birth(connection: Connection, gateway: GatewayRow, birth: Birth, conten
     """Create the points that a birth names and keep its map. A point's identity is gateway/device/name.
 
     The first birth of a gateway is in force at once, later ones when `put_in_force` says so: till then their new points
-    count as not read. `content` is the message as it came.
+    count as not read. They are numbered in the order of their indices, so that readings come sorted by point.
+    `content` is the message as it came.
     """
     points = sorted(birth.points, key=lambda point: point.index)
     connection.execute(
@@ -27,8 +28,10 @@ def save_birth(connection: Connection, gateway: GatewayRow, birth: Birth, conten
         SELECT %(stream)s, t.device, t.name, t.quantity, t.unit, t.low, t.high, t.period, greatest(3 * t.period, 3000),
                d.asset_id, now()
         FROM unnest(%(device)s::text[], %(name)s::text[], %(quantity)s::text[], %(unit)s::text[], %(low)s::float8[],
-                    %(high)s::float8[], %(period)s::int[]) AS t(device, name, quantity, unit, low, high, period)
+                    %(high)s::float8[], %(period)s::int[])
+          WITH ORDINALITY AS t(device, name, quantity, unit, low, high, period, n)
         LEFT JOIN device d ON d.stream_id = %(stream)s AND d.key = t.device
+        ORDER BY t.n
         ON CONFLICT (stream_id, device, name) DO NOTHING
         """,
         _columns(gateway, birth),
@@ -92,13 +95,14 @@ def put_in_force(connection: Connection, gateway: GatewayRow, config_version: by
 
 
 def _columns(gateway: GatewayRow, birth: Birth) -> dict[str, object]:
+    points = sorted(birth.points, key=lambda point: point.index)
     return {
         "stream": gateway.stream,
-        "device": [point.device for point in birth.points],
-        "name": [point.name for point in birth.points],
-        "quantity": [point.quantity for point in birth.points],
-        "unit": [point.unit for point in birth.points],
-        "low": [point.low for point in birth.points],
-        "high": [point.high for point in birth.points],
-        "period": [point.period_ms for point in birth.points],
+        "device": [point.device for point in points],
+        "name": [point.name for point in points],
+        "quantity": [point.quantity for point in points],
+        "unit": [point.unit for point in points],
+        "low": [point.low for point in points],
+        "high": [point.high for point in points],
+        "period": [point.period_ms for point in points],
     }

@@ -222,7 +222,7 @@ def lock_streams(connection: Connection, claims: Sequence[Claim], incarnation: U
         """
         SELECT s.id, s.owner, s.term, i.db_incarnation, us_of(s.event_until),
                s.live_seq, s.journal_seq, s.journal_head, i.rules_seq
-        FROM stream s CROSS JOIN installation i WHERE s.id = ANY(%s) ORDER BY s.id FOR UPDATE OF s
+        FROM stream s CROSS JOIN installation i WHERE s.id = ANY(%s) ORDER BY s.id FOR NO KEY UPDATE OF s
         """,
         ([claim.stream for claim in claims],),
     ).fetchall()
