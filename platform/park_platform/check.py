@@ -31,18 +31,23 @@ WITHIN_S: Final = 20.0
 ALARM_WITHIN_S: Final = 60.0
 FAULT: Final = ("over-pressure", "tank-2")
 MPA_A_SECOND: Final = "0.1"
+_LAST_LINES: Final = 12
 RULE: Final = "vessel-pressure-hh"
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One hop of the path: whether it works, how much went through it, how long it took."""
+    """One hop of the path: whether it works, how much went through it, how long it took.
+
+    `last_words`: of a broken hop, the end of the log of the program behind it.
+    """
 
     name: str
     ok: bool
     note: str
     count: int | None = None
     latency_ms: float | None = None
+    last_words: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +66,8 @@ def run_check(park: Park, tokens: Mapping[str, str]) -> list[Hop]:
     """Walk the path of a park that was just started; `tokens` are sign-in tokens by role."""
     walk = _Walk(park, tokens)
     hops: list[Hop] = []
-    for name, probe, within_s, remedy in walk.path():
-        hop = _prove(park, name, probe, within_s, remedy)
+    for name, probe, within_s, program in walk.path():
+        hop = _prove(park, name, probe, within_s, program)
         hops.append(hop)
         if not hop.ok:
             break
@@ -70,7 +75,7 @@ def run_check(park: Park, tokens: Mapping[str, str]) -> list[Hop]:
     return hops
 
 
-def _prove(park: Park, name: str, probe: Probe, within_s: float, remedy: str) -> Hop:
+def _prove(park: Park, name: str, probe: Probe, within_s: float, program: str) -> Hop:
     deadline = time.monotonic() + within_s
     reason = "no sign of it"
     while time.monotonic() < deadline and not park.supervisor.stopping:
@@ -83,7 +88,15 @@ def _prove(park: Park, name: str, probe: Probe, within_s: float, remedy: str) ->
             if seen is not None:
                 return Hop(name, ok=True, note=seen.note, count=seen.count, latency_ms=seen.latency_ms)
         time.sleep(0.1)
-    return Hop(name, ok=False, note=f"{reason} within {within_s:.0f} s; {remedy}")
+    note = f"{reason} within {within_s:.0f} s; see the log of {program}"
+    return Hop(name, ok=False, note=note, last_words=_last_words(park, program))
+
+
+def _last_words(park: Park, program: str) -> str:
+    log = max((park.folder / "log").glob(f"{program}*.log"), key=lambda file: file.stat().st_mtime, default=None)
+    if log is None:
+        return f"{program} has not run"
+    return "\n".join(log.read_text(errors="replace").splitlines()[-_LAST_LINES:])
 
 
 class _Walk:
@@ -101,20 +114,19 @@ class _Walk:
         self._alarm: Mapping[str, Any] | None = None
 
     def path(self) -> list[tuple[str, Probe, float, str]]:
-        """Name, probe, time and what to look at, in the order of the path."""
-        log = self._park.folder / "log"
+        """Name, probe, time and the program behind it, in the order of the path."""
         return [
-            ("field", self._field, WITHIN_S, f"see {log / 'sim.log'}"),
-            ("gateway", self._gateway, WITHIN_S, f"see {log} for the gateway's log"),
-            ("broker", self._broker, WITHIN_S, f"see {log / 'broker.log'}"),
-            ("intake", self._intake, WITHIN_S, f"see {log / 'ingest.log'}"),
-            ("database", self._database, WITHIN_S, f"see {log / 'postgres.log'}"),
-            ("operate", self._operate, WITHIN_S, f"see {log / 'operate.log'}"),
-            ("api", self._api, WITHIN_S, f"see {log / 'serve.log'}"),
-            ("live stream", self._live, WITHIN_S, f"see {log / 'serve.log'}"),
-            ("alarm", self._alarm_committed, ALARM_WITHIN_S, f"see {log / 'ingest.log'}"),
-            ("alarm in api", self._alarm_in_api, WITHIN_S, f"see {log / 'serve.log'}"),
-            ("alarm live", self._alarm_live, WITHIN_S, f"see {log / 'serve.log'}"),
+            ("field", self._field, WITHIN_S, "sim"),
+            ("gateway", self._gateway, WITHIN_S, "gateway"),
+            ("broker", self._broker, WITHIN_S, "broker"),
+            ("intake", self._intake, WITHIN_S, "ingest"),
+            ("database", self._database, WITHIN_S, "postgres"),
+            ("operate", self._operate, WITHIN_S, "operate"),
+            ("api", self._api, WITHIN_S, "serve"),
+            ("live stream", self._live, WITHIN_S, "serve"),
+            ("alarm", self._alarm_committed, ALARM_WITHIN_S, "ingest"),
+            ("alarm in api", self._alarm_in_api, WITHIN_S, "serve"),
+            ("alarm live", self._alarm_live, WITHIN_S, "serve"),
         ]
 
     def close(self) -> None:

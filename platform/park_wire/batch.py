@@ -70,10 +70,11 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a batch holds."""
+    """What a batch holds. `refused`: what is wrong with each event that is not among the events."""
 
     columns: Columns
     events: tuple[Event, ...]
+    refused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +204,10 @@ def _digest(config_version: bytes, until: int, sealed_at: int, columns: bytes, e
 
 
 def open_sealed(sealed: Sealed) -> Content:
-    """The content of a sealed batch. Raises WireError when it is damaged, too large or not what it should be."""
+    """The content of a sealed batch. Raises WireError when it is damaged or its columns are not what they should be.
+
+    A wrong event costs nothing but itself: it is named in `refused`.
+    """
     raw = _inflate(sealed.columns) if sealed.z else sealed.columns
     if len(raw) > _MOST_COLUMN_BYTES:
         raise WireError(f"columns of {len(raw)} bytes; at most {_MOST_COLUMN_BYTES}")
@@ -222,8 +226,7 @@ def open_sealed(sealed: Sealed) -> Content:
         raise WireError("columns have unequal lengths")
     if len(columns) > MOST_READINGS:
         raise WireError(f"{len(columns)} readings in one batch; at most {MOST_READINGS}")
-    events = cbor.Fields({"events": cbor.decode(sealed.events)}, "batch").items("events", MOST_EVENTS)
-    return Content(columns, tuple(_event(item) for item in events))
+    return Content(columns, *_read_events(sealed.events))
 
 
 def _inflate(packed: bytes) -> bytes:
@@ -237,6 +240,21 @@ def _inflate(packed: bytes) -> bytes:
     return raw
 
 
+def _read_events(encoded: bytes) -> tuple[tuple[Event, ...], tuple[str, ...]]:
+    try:
+        items = cbor.Fields({"events": cbor.decode(encoded)}, "batch").items("events", MOST_EVENTS)
+    except WireError as error:
+        return (), (str(error),)
+    events: list[Event] = []
+    refused: list[str] = []
+    for number, item in enumerate(items):
+        try:
+            events.append(_event(item))
+        except WireError as error:
+            refused.append(f"event {number}: {error}")
+    return tuple(events), tuple(refused)
+
+
 def _event(item: Any) -> Event:
     if not isinstance(item, list) or len(item) != 4:  # pyright: ignore[reportUnknownArgumentType]
         raise WireError("an event is a list of device, time, kind and body")
@@ -248,10 +266,10 @@ def _event(item: Any) -> Event:
 
 def _check_event(event: Event) -> None:
     if not is_id(event.device) or not is_id(event.kind):
-        raise WireError(f"event: device {event.device!r} or kind {event.kind!r} is not a name")
+        raise WireError(f"device {event.device!r} or kind {event.kind!r} is not a name")
     if not _is_plain(event.body) or len(cbor.encode(event.body)) > MOST_EVENT_BYTES:
         raise WireError(
-            "event: body is not a plain map (texts, finite numbers, lists, maps; no NUL) "
+            "body is not a plain map (texts, finite numbers, lists, maps; no NUL) "
             f"of at most {MOST_EVENT_BYTES} bytes and {_MOST_EVENT_DEPTH} levels"
         )
 

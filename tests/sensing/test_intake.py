@@ -11,11 +11,13 @@ from park_platform.embedded.broker import Broker
 from park_platform.storage.alarms import acknowledge, request_reset
 from park_platform.storage.journal import verify
 from park_platform.storage.scope import WHOLE_PARK, scoped
+from park_wire import cbor
 from park_wire.batch import Envelope, Event, Lane, Origin, encode_batch
 from park_wire.messages import Birth
 from support.database import ParkDatabase
 from support.edge import SECOND, Edge, now_us, points
 from support.intake import Rule, RunningIntake, make_park, running_intake
+from support.wire_samples import column_map, columns_of, sealed_from
 
 RULES: tuple[Rule, ...] = (
     {"id": "hh", "kind": "HH", "on": {"quantity": "pressure"}, "design_limit": {"quantity": "pressure", "times": 0.9}},
@@ -167,6 +169,19 @@ def test_an_unknown_birth_is_asked_for_and_the_batch_is_not_lost(park_database: 
     silent.say_birth()
     silent.wait_mark(1)
     assert len(readings(park_database, silent)) == 1
+
+
+def test_a_wrong_event_costs_no_reading_and_no_other_event(park_database: ParkDatabase, edge: Edge) -> None:
+    at = now_us()
+    columns = cbor.encode(column_map(columns_of([(0, at, 1.0, 0)])))
+    events = cbor.encode([["gate-1", at, "pass", {"n": 1}], ["gate 1", at, "pass", {"n": 2}]])
+    edge.publish(edge.append(sealed_from(columns, events, version=edge.birth.config_version)))
+    edge.wait_mark(1)
+    assert len(readings(park_database, edge)) == 1
+    of_gateway = "JOIN gateway g USING (stream_id) WHERE g.key = %s"
+    assert rows(park_database, f"SELECT body FROM event {of_gateway}", edge.gateway) == [({"n": 1},)]
+    kept = rows(park_database, f"SELECT reason FROM dead_letter {of_gateway}", edge.gateway)
+    assert kept == [("event 1: device 'gate 1' or kind 'pass' is not a name",)]
 
 
 def test_good_readings_of_a_half_bad_batch_stay(park_database: ParkDatabase, edge: Edge) -> None:

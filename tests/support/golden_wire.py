@@ -133,7 +133,11 @@ def _live_values() -> bytes:
 
 def _data(payload: bytes) -> Any:
     message = read_message(payload)
-    return {"message": message, "content": message.content()} if isinstance(message, Batch) else message
+    if not isinstance(message, Batch):
+        return message
+    content = message.content()
+    assert not content.refused
+    return {"message": message, "content": {"columns": content.columns, "events": content.events}}
 
 
 GOLDEN: Final[dict[str, Golden]] = {

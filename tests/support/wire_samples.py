@@ -87,14 +87,16 @@ def digest(config_version: bytes, until: int, sealed_at: int, columns: bytes, ev
     return hashlib.sha256(b"".join(parts)).digest()
 
 
-def sealed_from(columns: bytes, events: bytes = b"\x80", *, packed: bytes | None = None) -> Sealed:
+def sealed_from(
+    columns: bytes, events: bytes = b"\x80", *, packed: bytes | None = None, version: bytes = VERSION_HASH
+) -> Sealed:
     """A sealed batch of these raw bytes with the sha256 that belongs to them, whatever they hold."""
     return Sealed(
-        config_version=VERSION_HASH,
+        config_version=version,
         until=NOON,
         sealed_at=NOON,
         z=packed is not None,
-        sha256=digest(VERSION_HASH, NOON, NOON, columns, events),
+        sha256=digest(version, NOON, NOON, columns, events),
         columns=columns if packed is None else packed,
         events=events,
     )

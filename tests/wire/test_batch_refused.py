@@ -106,15 +106,28 @@ WRONG_EVENTS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("what", WRONG_EVENTS)
-def test_wrong_events_are_refused(what: str) -> None:
-    with pytest.raises(WireError):
-        open_sealed(sealed_from(cbor.encode(TWO), cbor.encode(WRONG_EVENTS[what])))
+def test_wrong_events_are_refused_and_cost_no_reading(what: str) -> None:
+    content = open_sealed(sealed_from(cbor.encode(TWO), cbor.encode(WRONG_EVENTS[what])))
+    assert len(content.columns) == 2
+    assert not content.events
+    assert len(content.refused) == 1
+
+
+def test_a_wrong_event_costs_only_itself() -> None:
+    events: list[Any] = [["gate-1", 1, "pass", {"n": 1}], ["gate 1", 2, "pass", {}], ["gate-1", 3, "pass", {"n": 3}], [4]]
+    content = open_sealed(sealed_from(cbor.encode(TWO), cbor.encode(events)))
+    assert [event.body for event in content.events] == [{"n": 1}, {"n": 3}]
+    assert content.refused == (
+        "event 1: device 'gate 1' or kind 'pass' is not a name",
+        "event 3: an event is a list of device, time, kind and body",
+    )
 
 
 @pytest.mark.parametrize("raw_events", [b"", b"\x80\x80", b"\x81"], ids=["nothing", "a tail", "cut"])
-def test_events_that_are_no_such_list_are_refused(raw_events: bytes) -> None:
-    with pytest.raises(WireError):
-        open_sealed(sealed_from(cbor.encode(TWO), raw_events))
+def test_events_that_are_no_such_list_cost_no_reading(raw_events: bytes) -> None:
+    content = open_sealed(sealed_from(cbor.encode(TWO), raw_events))
+    assert len(content.columns) == 2
+    assert (content.events, len(content.refused)) == ((), 1)
 
 
 def test_zip_bomb_is_refused_before_it_unfolds() -> None:

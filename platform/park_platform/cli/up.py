@@ -121,6 +121,7 @@ def _show_hops(hops: list[Hop]) -> None:
         latency = "" if hop.latency_ms is None else f"{hop.latency_ms:,.0f}"
         typer.echo(f"  {hop.name:<14} {'ok' if hop.ok else 'BROKEN':<6} {count:>9} {latency:>8}  {hop.note}")
     broken = next((hop for hop in hops if not hop.ok), None)
-    typer.echo(
-        "\nevery hop works 全部环节正常" if broken is None else f"\nbroken at 故障环节: {broken.name}: {broken.note}"
-    )
+    if broken is None:
+        typer.echo("\nevery hop works 全部环节正常")
+        return
+    typer.echo(f"\nbroken at 故障环节: {broken.name}: {broken.note}\nits last words 最后日志:\n{broken.last_words}")

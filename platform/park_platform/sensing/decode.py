@@ -12,18 +12,18 @@ from park_wire.quality import MARK_SHIFT, Mark
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A batch as readings of the centre. `unknown`: how many readings name an index that the birth does not."""
+    """A batch as readings and events of the centre. `faults`: in words, what of it could not be read."""
 
     frame: Frame
     events: tuple[Event, ...]
-    unknown: int
+    faults: tuple[str, ...]
 
 
 def decode_batch(batch: Batch, points: PointMap) -> Decoded:
-    """Decode a batch against the birth of its config_version. Raises WireError when the content is damaged.
+    """Decode a batch against the birth of its config_version. Raises WireError when its readings are damaged.
 
-    The frame keeps the batch's order; its quality is the database's coding. Readings of unknown indices are left out
-    and counted: the caller keeps the payload as a dead letter.
+    The frame keeps the batch's order; its quality is the database's coding. Readings of unknown indices and wrong
+    events are left out and told in `faults`: the caller keeps the payload as a dead letter.
     """
     content = batch.content()
     columns = content.columns
@@ -35,7 +35,9 @@ def decode_batch(batch: Batch, points: PointMap) -> Decoded:
         value=np.asarray(columns.value)[known],
         quality=_quality(columns)[known],
     )
-    return Decoded(frame, content.events, len(index) - len(frame))
+    unknown = len(index) - len(frame)
+    strange = (f"{unknown} readings have an index that no birth names",) if unknown else ()
+    return Decoded(frame, content.events, strange + content.refused)
 
 
 def _positions(index: Int64s, indices: Int64s) -> tuple[Int64s, Bools | slice]:

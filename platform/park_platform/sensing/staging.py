@@ -29,6 +29,7 @@ log = structlog.get_logger()
 
 MOST_ROWS: Final = 50_000
 _MOST_REFUSED: Final = 1_000
+_MOST_FAULTS: Final = 5
 
 
 class Staging:
@@ -187,7 +188,7 @@ class Staging:
         first, last = self.lanes.of(envelope.epoch, envelope.lane).bury(envelope.seq, tombstone.last_seq)
         # How many readings are in a part of what it stands for, nobody knows.
         n = loss.n if first == envelope.seq else None
-        times = storable(loss.from_ts), storable(loss.to_ts)
+        times = (storable(loss.from_ts), storable(loss.to_ts)) if loss.from_ts <= loss.to_ts else (None, None)
         self.plan.add_gap(Gap(envelope.epoch, envelope.lane, first, last, loss.reason, *times, n), self._gateway)
 
     def _stage_missed(self, batch: Batch, arrived: Arrived) -> bool:
@@ -210,8 +211,9 @@ class Staging:
         except WireError as error:
             self._letter(batch, arrived, str(error))
             return True
-        if decoded.unknown:
-            self._letter(batch, arrived, f"{decoded.unknown} readings have an index that no birth names")
+        if decoded.faults:
+            more = f"; and {len(decoded.faults) - _MOST_FAULTS} more" if len(decoded.faults) > _MOST_FAULTS else ""
+            self._letter(batch, arrived, "; ".join(decoded.faults[:_MOST_FAULTS]) + more)
         self.plan.frames.append(decoded.frame)
         self.plan.rows += len(decoded.frame)
         self.plan.events += decoded.events
