@@ -1,3 +1,17 @@
-"""Fixtures that every test may name."""
+"""Fixtures that every test may name, the check of PARK_REQUIRE, and logging that no test leaves behind."""
 
-pytest_plugins = ("support.services", "support.database", "support.timescale")
+from collections.abc import Generator
+
+import pytest
+import structlog
+
+pytest_plugins = ("support.lanes", "support.services", "support.database", "support.timescale")
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Generator[None]:
+    """A command that a test runs within this process sets logging up for its own standard error, which closes."""
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import structlog
 import typer
@@ -20,7 +20,7 @@ from park_sim.fault_kinds import KINDS
 from park_sim.sample import sample_site
 from park_sim.site_copy import copy_site
 from park_sim.world import World
-from park_wire.errors import ParkError
+from park_wire.errors import EXIT_CONFIGURATION, ConfigError, ParkError
 
 app = typer.Typer(
     help="模拟园区：现场设备、故障与真值日志。 The simulated park: field devices, faults and their ground truth.",
@@ -32,6 +32,8 @@ app = typer.Typer(
 Data = Annotated[Path, typer.Option("--data", envvar="PARK_DATA", help="数据目录 the data folder")]
 Start = Annotated[datetime | None, typer.Option("--start", help="园区时钟的起点 (UTC) where the park's clock begins")]
 _HERE = Path(".park")
+# Midnight in China, so that the load shapes of a day begin with the table.
+_SAMPLE_START_US: Final = 1_795_363_200_000_000
 _T = TypeVar("_T")
 
 
@@ -107,7 +109,7 @@ def world(
 ) -> None:
     """不开端口运行物理世界并写成 CSV。 Run the physics without sockets and write what the instruments show."""
     start_us = _us(start)
-    park = World(seed, 1_795_363_200_000_000 if start_us is None else start_us)
+    park = World(seed, _SAMPLE_START_US if start_us is None else start_us)
     steps = max(1, round(hours * 3_600.0 / every_s))
     with table.open("w", encoding="utf-8", newline="") as file:
         columns = [(device, point) for device, values in sorted(park.observe().items()) for point in values]
@@ -173,9 +175,9 @@ def _line(told: dict[str, Any]) -> str:
 
 
 def _or_sentence(work: Callable[[], _T]) -> _T:
-    """The result of `work`; what Parkhub refuses is a sentence on stderr and exit code 1, not a traceback."""
+    """The result of `work`; what Parkhub refuses is a sentence on stderr and an exit code, not a traceback."""
     try:
         return work()
     except ParkError as error:
         typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
+        raise typer.Exit(EXIT_CONFIGURATION if isinstance(error, ConfigError) else 1) from error

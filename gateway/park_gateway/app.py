@@ -42,6 +42,8 @@ class Gateway:
 
     def __init__(self, site: Site, *, quota_bytes: int | None = None) -> None:
         """`quota_bytes` bounds the outbox; None: 20 GB, or 80 % of what the disk has left when that is less."""
+        if site.mqtt is None:
+            raise ValueError("the site was loaded without its broker")
         self.site: Final = site
         self.delivery: Final = Delivery()
         self.anchor: Final = Anchor()
@@ -101,9 +103,11 @@ class Gateway:
         self._task.cancel()
         await asyncio.wait([self._task])
         try:
-            # A full outbox was logged when it became full.
-            with contextlib.suppress(StoreFull):
+            try:
                 await self._thread.seal(self.schedule.horizon())
+            except StoreFull:
+                with contextlib.suppress(StoreFull):
+                    await self._thread.call(self.outbox.give_up_waiting)
             await self._report()
         finally:
             await self._thread.close()

@@ -10,14 +10,16 @@ from typing import Annotated
 import structlog
 import typer
 
-from park_gateway.config import load_site
+from park_gateway.config import MQTT_VARIABLE, load_site
 from park_gateway.report import LaneReport, Report
 from park_gateway.site import Site
 from park_wire.batch import Lane
-from park_wire.errors import ConfigError, ParkError
+from park_wire.errors import EXIT_CONFIGURATION, ConfigError, ParkError
 
 app = typer.Typer(
     help="边缘网关：采集、缓存、上传。 The edge gateway: polls, buffers, sends.",
+    epilog="退出码 exit codes: 0 正常 well; 1 运行失败，可重试 failed at work, may be tried again; "
+    "2 命令行或站点文件有误，重试无益 the command line or the site file is wrong, trying again changes nothing",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -25,19 +27,20 @@ app = typer.Typer(
 
 SiteFile = Annotated[Path, typer.Argument(help="站点文件 the SITE.toml of the gateway")]
 _STALE_S = 15.0
+_FAILED = 1
 _LANES = {Lane.LIVE: "实时 live", Lane.BACKFILL: "补传 backfill"}
 
 
 @app.command()
 def run(site: SiteFile) -> None:
     """运行网关直至 SIGTERM 或 Ctrl-C。 Run the gateway until SIGTERM or Ctrl-C."""
-    checked = _load(site)
+    checked = _load(site, needs_broker=True)
     _log_to_stderr()
     try:
         asyncio.run(_run(checked))
     except ParkError as error:
         structlog.get_logger().error("gateway_failed", gateway=checked.gateway, error=str(error))
-        raise typer.Exit(1) from error
+        raise typer.Exit(EXIT_CONFIGURATION if isinstance(error, ConfigError) else _FAILED) from error
 
 
 @app.command()
@@ -46,6 +49,10 @@ def check(site: SiteFile) -> None:
     checked = _load(site)
     devices, points = len(checked.devices), sum(len(device.points) for device in checked.devices)
     typer.echo(f"{site}: 无误，{devices} 台设备，{points} 个测点 / no faults; devices: {devices}, points: {points}")
+    if checked.mqtt is None:
+        typer.echo(
+            f"站点文件未写明 broker，运行时须设 {MQTT_VARIABLE} / it names no broker: to run it, set {MQTT_VARIABLE}"
+        )
 
 
 @app.command()
@@ -55,7 +62,7 @@ def outbox(site: SiteFile) -> None:
         report = Report.read(_load(site).data)
     except ParkError as error:
         typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
+        raise typer.Exit(_FAILED) from error
     age_s = max(0.0, time.time() - report.at / 1e6)
     if age_s > _STALE_S:
         typer.echo(f"网关未运行，以下为 {_span(age_s)} 前的状态 / the gateway is not running; as of {_span(age_s)} ago")
@@ -80,14 +87,14 @@ def _span(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 7_200 else f"{seconds / 3_600:.1f} h"
 
 
-def _load(site: Path) -> Site:
+def _load(site: Path, *, needs_broker: bool = False) -> Site:
     try:
-        return load_site(site)
+        return load_site(site, needs_broker=needs_broker)
     except ConfigError as error:
         typer.echo(str(error), err=True)
         count = len(error.faults)
         typer.echo(f"{site}: {count} 处错误 / {count} fault{'s' if count > 1 else ''}", err=True)
-        raise typer.Exit(1) from error
+        raise typer.Exit(EXIT_CONFIGURATION) from error
 
 
 async def _run(site: Site) -> None:

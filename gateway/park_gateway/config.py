@@ -2,7 +2,6 @@
 
 import os
 import re
-import stat
 from collections.abc import Mapping
 from dataclasses import replace
 from fnmatch import fnmatchcase
@@ -12,9 +11,11 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import Field
 
+from park_gateway.clash import note_clashes
 from park_gateway.device import load_model, load_model_file, models
 from park_gateway.plan import NoPlan, Request, plan
 from park_gateway.point import DeviceModel, Order, Point, Protocol, scaled
+from park_gateway.secret_files import read_credential, read_security
 from park_gateway.site import OPCUA_BLOCK, Credential, Device, Endpoint, Mqtt, Scheme, Site
 from park_gateway.tables import Faults, Table, check_table, did_you_mean, key_of, read_toml, tables_of
 from park_wire.errors import ConfigError
@@ -25,6 +26,8 @@ from park_wire.topics import ID_RULE, is_id
 MQTT_VARIABLE: Final = "PARK_MQTT_URL"
 _ROOT: Final = re.compile(r"ns=\d+;s=.+")
 _ENDPOINT_RULE: Final = "write modbus-tcp://HOST:PORT, modbus-rtu-over-tcp://HOST:PORT or opc.tcp://HOST:PORT/PATH"
+_SECURITY_FILES: Final = ("certificate_file", "key_file", "server_certificate_file")
+_OPCUA_KEYS: Final = ("root", "credential_file", "security_policy", "security_mode", *_SECURITY_FILES)
 _MQTT_RULE: Final = "write mqtt://HOST:1883 or mqtts://HOST:8883"
 
 
@@ -57,6 +60,15 @@ class _Device(Table):
     ratio: dict[str, float] = Field({}, description='factors of points, such as { "current-*" = 60, "active-*" = 60 }')
     root: str | None = Field(None, description="the device's node id, such as ns=2;s=tank-1")
     credential_file: str | None = Field(None, min_length=1, description='a file that holds "user:password"')
+    security_policy: Literal["None", "Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss"] | None = Field(
+        None, description='"None", "Basic256Sha256", "Aes128_Sha256_RsaOaep" or "Aes256_Sha256_RsaPss"'
+    )
+    security_mode: Literal["Sign", "SignAndEncrypt"] | None = Field(None, description='"Sign" or "SignAndEncrypt"')
+    certificate_file: str | None = Field(None, min_length=1, description="a file with our certificate, PEM or DER")
+    key_file: str | None = Field(None, min_length=1, description="a file, mode 0600, with the key of our certificate")
+    server_certificate_file: str | None = Field(
+        None, min_length=1, description="a file with the server's certificate, PEM or DER"
+    )
 
 
 class _Known(NamedTuple):
@@ -66,9 +78,10 @@ class _Known(NamedTuple):
     models: Mapping[str, DeviceModel | None]
 
 
-def load_site(path: Path, environ: Mapping[str, str] = os.environ) -> Site:
+def load_site(path: Path, environ: Mapping[str, str] = os.environ, *, needs_broker: bool = True) -> Site:
     """Read a site file. PARK_MQTT_URL in `environ` wins over the file's broker.
 
+    Without `needs_broker` a site may name none, for whoever sends nothing; its `mqtt` is None then.
     Raises ConfigError with every fault of the file and of the files it names. Opens no socket.
     """
     content = read_toml(path)
@@ -78,23 +91,23 @@ def load_site(path: Path, environ: Mapping[str, str] = os.environ) -> Site:
     gateway = check_table(_Gateway, content.get("gateway", {}), "gateway", faults)
     if gateway is not None and gateway.id and not is_id(gateway.id):
         faults.add("gateway.id", f"{gateway.id!r} is not a name", f"use {ID_RULE}")
-    mqtt = _mqtt(check_table(_Mqtt, content.get("mqtt", {}), "mqtt", faults), path.parent, environ, faults)
+    table = check_table(_Mqtt, content.get("mqtt", {}), "mqtt", faults)
+    mqtt = None if table is None else _mqtt(table, path.parent, environ, needs_broker, faults)
     known = _Known(path.parent, _own_models(path.parent, gateway, faults))
     devices = _devices(content, known, faults)
+    note_clashes(devices, faults)
     faults.check()
     assert gateway is not None  # noqa: S101  # a table that does not hold is a fault
-    assert mqtt is not None  # noqa: S101
     return Site(path, gateway.id, path.parent / gateway.data, mqtt, tuple(devices))
 
 
-def _mqtt(table: _Mqtt | None, folder: Path, environ: Mapping[str, str], faults: Faults) -> Mqtt | None:
-    if table is None:
-        return None
+def _mqtt(table: _Mqtt, folder: Path, environ: Mapping[str, str], needs_broker: bool, faults: Faults) -> Mqtt | None:
     key, text = "mqtt.url", table.url
     if environ.get(MQTT_VARIABLE):
         key, text = MQTT_VARIABLE, environ[MQTT_VARIABLE]
     if text is None:
-        faults.add(key, "is missing", f"add it, or set {MQTT_VARIABLE}: {_MQTT_RULE}")
+        if needs_broker:
+            faults.add(key, "is missing", f"add it, or set {MQTT_VARIABLE}: {_MQTT_RULE}")
         return None
     url = _split(text)
     if url is None or url.scheme not in ("mqtt", "mqtts") or not url.hostname or url.path not in ("", "/"):
@@ -104,7 +117,7 @@ def _mqtt(table: _Mqtt | None, folder: Path, environ: Mapping[str, str], faults:
     if url.username is not None:
         credential = Credential(unquote(url.username), unquote(url.password or ""))
     elif table.credential_file is not None:
-        credential = _credential(folder / table.credential_file, "mqtt.credential_file", faults)
+        credential = read_credential(folder / table.credential_file, "mqtt.credential_file", faults)
     else:
         faults.add("mqtt.credential_file", "is missing", 'name a file that holds "user:password"; nobody is anonymous')
     ca_file = None if table.ca_file is None else folder / table.ca_file
@@ -128,23 +141,6 @@ def _split(text: str) -> SplitResult | None:
 
 def _without_password(text: str) -> str:
     return re.sub(r"//[^/@]*@", "//…@", text)
-
-
-def _credential(path: Path, key: str, faults: Faults) -> Credential | None:
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        text = path.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        faults.add(key, f"{path} can't be read: {reason}", 'make it, mode 0600, with "user:password" in it')
-        return None
-    if mode & 0o077:
-        faults.add(key, f"{path} can be read by others, mode {mode:04o}", f"chmod 600 {path}")
-    user, colon, password = text.partition(":")
-    if not user or not colon or not password or "\n" in text:
-        faults.add(key, f'{path} does not hold "user:password"', "write both in one line, with a colon between them")
-        return None
-    return Credential(user, password)
 
 
 def _own_models(folder: Path, gateway: _Gateway | None, faults: Faults) -> dict[str, DeviceModel | None]:
@@ -230,7 +226,10 @@ def _device(table: _Device, known: _Known, key: str, first: int, faults: Faults)
 def _endpoint(table: _Device, folder: Path, key: str, faults: Faults) -> Endpoint | None:
     credential = None
     if table.credential_file is not None:
-        credential = _credential(folder / table.credential_file, f"{key}.credential_file", faults)
+        credential = read_credential(folder / table.credential_file, f"{key}.credential_file", faults)
+    named = {name: getattr(table, name) for name in _SECURITY_FILES}
+    files = {name: folder / file for name, file in named.items() if file is not None}
+    security = read_security(table.security_policy, table.security_mode, files, key, faults)
     if not table.endpoint:
         return None
     url = _split(table.endpoint)
@@ -242,7 +241,7 @@ def _endpoint(table: _Device, folder: Path, key: str, faults: Faults) -> Endpoin
     if scheme is not Scheme.OPCUA and url.path not in ("", "/"):
         faults.add(f"{key}.endpoint", f"{table.endpoint!r} has a path", _ENDPOINT_RULE)
     path = url.path if scheme is Scheme.OPCUA else ""
-    return Endpoint(scheme, url.hostname, url.port or scheme.default_port, path, credential)
+    return Endpoint(scheme, url.hostname, url.port or scheme.default_port, path, credential, security)
 
 
 def _model(name: str, known: _Known, key: str, faults: Faults) -> DeviceModel | None:
@@ -257,7 +256,7 @@ def _model(name: str, known: _Known, key: str, faults: Faults) -> DeviceModel | 
 
 
 def _check_protocol(table: _Device, protocol: Protocol, key: str, faults: Faults) -> None:
-    foreign = ("unit", "word_order", "byte_order") if protocol is Protocol.OPCUA else ("root", "credential_file")
+    foreign = ("unit", "word_order", "byte_order") if protocol is Protocol.OPCUA else _OPCUA_KEYS
     for name in foreign:
         if getattr(table, name) is not None:
             faults.add(f"{key}.{name}", f"has no meaning for a device that speaks {protocol}", "remove it")

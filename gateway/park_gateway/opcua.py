@@ -1,4 +1,4 @@
-"""An OPC UA session with one subscription: the only file that knows asyncua. There is nothing here that writes.
+"""An OPC UA session with one subscription, through asyncua. There is nothing here that writes.
 
 The library's own reconnecting is not used: what it restores, and when, can't be told from outside. A session that is
 lost for any reason is given up as a whole by `subscriber`, which makes a new one. Its queue of notifications is not
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
-import asyncua
 import asyncua.ua
 
+from park_gateway.opcua_security import explain_refusal, new_client, secure
 from park_gateway.site import Endpoint
-from park_wire.errors import Refused, Unreachable
+from park_wire.errors import DeviceError, Refused, Unreachable
 
 REQUEST_TIMEOUT_S: Final = 4.0
 # Where a server states no limit of its own.
@@ -103,7 +103,7 @@ class Session:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
         self.lost: str | None = None
-        client: Any = asyncua.Client(str(endpoint), timeout=REQUEST_TIMEOUT_S)  # pyright: ignore[reportPrivateImportUsage]
+        client = new_client(endpoint, REQUEST_TIMEOUT_S)
         client.name = client.description = "Parkhub gateway"
         client.application_uri = "urn:parkhub:gateway"
         client.connection_lost_callback = self._on_lost
@@ -118,8 +118,8 @@ class Session:
 
     async def connect(self) -> None:
         """Open socket, channel and session, and ask for the server's limits."""
+        await self._open()
         with self._translated():
-            await asyncio.wait_for(self._client.connect(), 2 * REQUEST_TIMEOUT_S)
             ids = _ua.ObjectIds
             limits = await self._read(
                 [
@@ -130,6 +130,19 @@ class Session:
         # 0, or no such node, is no limit.
         stated = [value.raw if isinstance(value.raw, int) and value.raw > 0 else _MOST_PER_CALL for value in limits]
         self._items_per_call, self._reads_per_call = (min(limit, _MOST_PER_CALL) for limit in stated)
+
+    async def _open(self) -> None:
+        identity = await secure(self._client, self.endpoint)
+        try:
+            with self._translated():
+                await asyncio.wait_for(self._client.connect(), 2 * REQUEST_TIMEOUT_S)
+        except DeviceError as error:
+            # Many servers answer a channel that they don't want by silence or by hanging up.
+            hidden = identity is not None and not isinstance(error.__cause__, ConnectionRefusedError)
+            if hidden or isinstance(error, Refused):
+                refusal = await explain_refusal(self.endpoint, identity, str(error.__cause__) or "no answer")
+                raise (refusal or error) from error.__cause__
+            raise
 
     async def close(self) -> None:
         """End the session, politely while the server answers."""

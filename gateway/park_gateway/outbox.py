@@ -8,7 +8,7 @@ is sent again under new numbers.
 import secrets
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from sqlite3 import Connection
@@ -20,7 +20,7 @@ from park_gateway import outbox_rows as rows
 from park_gateway.clock import wall_us
 from park_gateway.outbox_file import MOST_TRANSACTION_BYTES, Damaged, OutboxFile
 from park_gateway.outbox_rows import LIVE_AGE_US, EpochRow, LaneState, NewRow, StoredRow
-from park_gateway.pack import Pack, divide, pack, promises, travelling
+from park_gateway.pack import Draft, Pack, add_loss, divide, pack, promises, travelling
 from park_gateway.reading import Readings
 from park_gateway.trace import Accepted, Trace
 from park_wire.batch import (
@@ -43,7 +43,7 @@ from park_wire.messages import Ack, Birth, FormerEpoch, Hello, LanePosition
 BEAT_US: Final = 900_000
 """After this time without a live batch an empty one is due, so that there is one at least every second."""
 MOST_WAITING: Final = 50_000
-"""Readings that wait in memory for room; of more, the oldest are given up and become a tombstone."""
+"""Readings and events that wait in memory for room; of more, the oldest are given up and become a tombstone."""
 GIVEN_UP: Final = "outbox full"
 """The reason that such a tombstone gives."""
 
@@ -65,16 +65,6 @@ class Verdict(Enum):
     """What it covers was deleted."""
     DIVERGED = "diverged"
     """The centre has another chain than this outbox: nothing was deleted, a new epoch was begun."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Draft:
-    """What will be one row: a pack, an empty live batch (neither), or a tombstone."""
-
-    lane: Lane
-    until: int
-    pack: Pack | None = None
-    loss: Loss | None = None
 
 
 class Outbox:
@@ -159,22 +149,26 @@ class Outbox:
             _log.info("outbox_has_room", path=str(self._file.path))
         return sealed
 
-    def _drafts(self, until: int, now: int) -> list[_Draft]:
+    def _drafts(self, until: int, now: int) -> list[Draft]:
         live = self.lanes[Lane.LIVE]
         fresh, late = divide(self._collected(), live.until)
-        lane = Lane.LIVE if live.age_us(now) < LIVE_AGE_US else Lane.BACKFILL
-        drafts: list[_Draft] = []
+        lane = self._lane(now)
+        drafts: list[Draft] = []
         if self._given_up:
-            drafts.append(_Draft(lane, live.until, loss=self._given_up))
+            drafts.append(Draft(lane, live.until, loss=self._given_up))
         if lane is Lane.BACKFILL:
             late, fresh = late + fresh, []
-        drafts += [_Draft(Lane.BACKFILL, live.until, item) for item in pack(late)]
+        drafts += [Draft(Lane.BACKFILL, live.until, item) for item in pack(late)]
         packs = pack(fresh)
         promised = promises(packs, max(until, live.until))
-        drafts += [_Draft(Lane.LIVE, promise, item) for item, promise in zip(packs, promised, strict=True)]
+        drafts += [Draft(Lane.LIVE, promise, item) for item, promise in zip(packs, promised, strict=True)]
         if lane is Lane.LIVE and not packs and self._beat_is_due(now):
-            drafts.append(_Draft(Lane.LIVE, max(until, live.until)))
+            drafts.append(Draft(Lane.LIVE, max(until, live.until)))
         return drafts
+
+    def _lane(self, now: int) -> Lane:
+        """Where what is sealed now goes."""
+        return Lane.LIVE if self.lanes[Lane.LIVE].age_us(now) < LIVE_AGE_US else Lane.BACKFILL
 
     def _collected(self) -> list[Readings]:
         chunks, self._waiting = self._waiting, []
@@ -185,7 +179,7 @@ class Outbox:
     def _beat_is_due(self, now: int) -> bool:
         return self._last_live_at is None or not 0 <= now - self._last_live_at < BEAT_US
 
-    def _commit_some(self, drafts: list[_Draft], now: int, most_bytes: int) -> int:
+    def _commit_some(self, drafts: list[Draft], now: int, most_bytes: int, *, must_fit: bool = False) -> int:
         """Seal and commit the first drafts in one transaction of about `most_bytes`; how many they were."""
         new: list[NewRow] = []
         size = 0
@@ -209,7 +203,7 @@ class Outbox:
             for lane in {row.lane for row in new}:
                 rows.store_lane(connection, lane, states[lane])
 
-        self._file.write(insert)
+        self._file.write(insert, must_fit=must_fit)
         self.lanes = states
         if any(row.lane is Lane.LIVE for row in new):
             self._last_live_at = now
@@ -219,7 +213,7 @@ class Outbox:
             self._trace.write(accepted)
         return len(new)
 
-    def _new_row(self, draft: _Draft, now: int) -> NewRow:
+    def _new_row(self, draft: Draft, now: int) -> NewRow:
         if draft.loss:
             # These readings were never sealed, so their place in the chain gets a hash that nothing else has.
             return NewRow(draft.lane, secrets.token_bytes(HASH_BYTES), now, draft.loss)
@@ -241,16 +235,24 @@ class Outbox:
             self._full = True
             _log.error("outbox_full", path=str(self._file.path), remedy="bring the link to the centre back")
         self._waiting = list(chunks)
-        waiting = sum(len(chunk) for chunk in self._waiting)
+        waiting = sum(len(chunk) + len(chunk.events) for chunk in self._waiting)
         while waiting > MOST_WAITING:
-            waiting -= len(self._waiting[0])
-            for oldest in pack([self._waiting.pop(0)]):
-                self._give_up(Loss(oldest.n, oldest.earliest, oldest.latest, GIVEN_UP))
+            oldest = self._waiting.pop(0)
+            waiting -= len(oldest) + len(oldest.events)
+            self._given_up = add_loss(self._given_up, oldest, GIVEN_UP)
 
-    def _give_up(self, loss: Loss) -> None:
-        was = self._given_up or loss
-        n = loss.n + (self._given_up.n if self._given_up else 0)
-        self._given_up = Loss(n, min(was.from_ts, loss.from_ts), max(was.to_ts, loss.to_ts), GIVEN_UP)
+    def give_up_waiting(self) -> None:
+        """Commit a tombstone for what found no room, for a process that ends: else nobody would hear of it.
+
+        Raises StoreFull when there is no room even for that.
+        """
+        for chunk in self._collected():
+            self._given_up = add_loss(self._given_up, chunk, GIVEN_UP)
+        if self._given_up is not None:
+            lost, now = self._given_up, self.now()
+            _log.error("outbox_gave_up", readings=lost.n, from_us=lost.from_ts, to_us=lost.to_ts)
+            draft = Draft(self._lane(now), self.lanes[Lane.LIVE].until, loss=lost)
+            self._commit_some([draft], now, 0, must_fit=True)
 
     # Out: unacknowledged, acknowledge, new_epoch
 
@@ -329,7 +331,7 @@ class Outbox:
                 rows.delete_rows(connection, lane, first, last)
                 rows.store_lane(connection, lane, states[lane])
 
-        self._file.write(delete, frees=True)
+        self._file.write(delete, must_fit=True)
         self.lanes = states
 
     def new_epoch(self) -> None:
@@ -343,7 +345,7 @@ class Outbox:
             for lane, state in states.items():
                 rows.store_lane(connection, lane, state)
 
-        self._file.write(restart, frees=True)
+        self._file.write(restart, must_fit=True)
         self._epochs = rows.load_epochs(self._file)
         self.lanes = states
         _log.warning("outbox_new_epoch", epoch=self.epoch.hex(), live=live.batches, backfill=backfill.batches)
@@ -369,7 +371,9 @@ class Outbox:
 
     def add_birth(self, birth: Birth) -> None:
         """Seal with this configuration from now on; births that no batch names any more are forgotten."""
-        self._file.write(lambda connection: rows.replace_births(connection, birth.config_version, birth.encode()))
+        self._file.write(
+            lambda connection: rows.replace_births(connection, birth.config_version, birth.encode()), must_fit=True
+        )
         self._config_version = birth.config_version
 
     def births(self) -> tuple[bytes, ...]:

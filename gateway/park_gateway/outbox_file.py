@@ -4,6 +4,7 @@ Knows nothing of batches. What it raises: StoreFull when there is no room, Store
 failed disk nothing works any more, because a file whose fsync failed once can't be trusted to say the truth later.
 """
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Callable
@@ -42,7 +43,6 @@ class OutboxFile:
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self.path = path
         self._connection = connection
-        self._ballast = path.with_name("ballast")
         self._failed: StoreError | None = None
 
     @classmethod
@@ -61,6 +61,11 @@ class OutboxFile:
             except Damaged as damage:
                 _move_aside(path, str(damage))
                 connection = _connect(path, schema, quota_bytes)
+            except StoreFull:
+                # A gateway that could not start on a full disk could not drain either.
+                if not _release_ballast(path):
+                    raise
+                connection = _connect(path, schema, quota_bytes)
         except OSError as error:
             raise StoreError(f"outbox folder {folder}: {error}; check that it exists and may be written to") from error
         opened = cls(path, connection)
@@ -71,19 +76,26 @@ class OutboxFile:
         """All rows of a query."""
         return self._guard(lambda: self._connection.execute(sql, values).fetchall())
 
-    def write(self, change: Callable[[sqlite3.Connection], None], *, frees: bool = False) -> None:
+    def write(self, change: Callable[[sqlite3.Connection], None], *, must_fit: bool = False) -> None:
         """Run `change` in one transaction that is on disk when this returns.
 
-        A change that `frees` room may use the ballast: on a full disk even a deletion needs some space first.
+        A change that must fit may use the ballast and as much beyond the quota: on a full disk even a deletion needs
+        some space first, and without a birth nothing could be sent that would make room.
         """
         try:
             self._guard(lambda: self._commit(change))
         except StoreFull:
-            if not frees or not self._ballast.exists():
+            if not must_fit:
                 raise
-            self._ballast.unlink()
-            _log.warning("outbox_ballast_released", path=str(self._ballast))
-            self._guard(lambda: self._commit(change))
+            if _disk_free(self.path) < 2 * _BALLAST_BYTES:
+                _release_ballast(self.path)
+            most = int(self.read("PRAGMA max_page_count")[0][0])
+            self.read(f"PRAGMA max_page_count={most + _BALLAST_BYTES // _PAGE_BYTES}")
+            try:
+                self._guard(lambda: self._commit(change))
+            finally:
+                # What is in use already stays so.
+                self.read(f"PRAGMA max_page_count={most}")
 
     def _commit(self, change: Callable[[sqlite3.Connection], None]) -> None:
         self._connection.execute("BEGIN IMMEDIATE")
@@ -103,7 +115,8 @@ class OutboxFile:
         except sqlite3.Error as error:
             translated = _translate(error, self.path)
             if isinstance(translated, Damaged):
-                _damage_note(self.path).touch()
+                with contextlib.suppress(OSError):
+                    _damage_note(self.path).touch()
             if not isinstance(translated, StoreFull):
                 self._failed = translated
             raise translated from error
@@ -114,12 +127,8 @@ class OutboxFile:
             return
         if int(self.read("PRAGMA freelist_count")[0][0]) > _VACUUM_FROM_PAGES:
             self.read(f"PRAGMA incremental_vacuum({_VACUUM_STEP_PAGES})")
-        if not self._ballast.exists():
-            descriptor = os.open(self._ballast, os.O_CREAT | os.O_WRONLY, 0o600)
-            try:
-                os.posix_fallocate(descriptor, 0, _BALLAST_BYTES)
-            finally:
-                os.close(descriptor)
+        if not _ballast(self.path).exists():
+            _take_ballast(self.path)
 
     def free_bytes(self) -> int:
         """How much more fits: below the quota and on the disk."""
@@ -188,6 +197,31 @@ def _translate(error: sqlite3.Error, path: Path) -> StoreError:
         case _:
             name = getattr(error, "sqlite_errorname", type(error).__name__)
             return StoreError(f"outbox {path}: {error} ({name}); check the disk, then start the gateway again")
+
+
+def _ballast(path: Path) -> Path:
+    return path.with_name("ballast")
+
+
+def _take_ballast(path: Path) -> None:
+    try:
+        descriptor = os.open(_ballast(path), os.O_CREAT | os.O_WRONLY, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, _BALLAST_BYTES)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        # Somebody else was quicker to fill the disk; half a ballast would pass for a whole one.
+        _ballast(path).unlink(missing_ok=True)
+
+
+def _release_ballast(path: Path) -> bool:
+    """Make room on a full disk; whether there was any ballast."""
+    if not _ballast(path).exists():
+        return False
+    _ballast(path).unlink()
+    _log.warning("outbox_ballast_released", path=str(_ballast(path)))
+    return True
 
 
 def _damage_note(path: Path) -> Path:

@@ -7,7 +7,7 @@ from typing import Final
 import structlog
 
 from park_gateway.reading import Readings
-from park_wire.batch import GENESIS, Event, seal
+from park_wire.batch import GENESIS, Event, Lane, Loss, seal
 from park_wire.errors import WireError
 from park_wire.topics import is_id
 
@@ -33,6 +33,16 @@ class Pack:
     def n(self) -> int:
         """How many readings and events."""
         return len(self.readings) + len(self.readings.events)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What will be one row: a pack, an empty live batch (neither), or a tombstone."""
+
+    lane: Lane
+    until: int
+    pack: Pack | None = None
+    loss: Loss | None = None
 
 
 def divide(chunks: Iterable[Readings], since: int) -> tuple[list[Readings], list[Readings]]:
@@ -128,6 +138,17 @@ def promises(packs: Sequence[Pack], until: int) -> list[int]:
     for at in range(len(packs) - 1, 0, -1):
         untils[at - 1] = min(untils[at], packs[at].earliest)
     return untils
+
+
+def add_loss(was: Loss | None, chunk: Readings, reason: str) -> Loss | None:
+    """What was lost with a further chunk; None when there was nothing in it either."""
+    span = _span(chunk)
+    if span is None:
+        return was
+    n = len(chunk) + len(chunk.events)
+    if was is None:
+        return Loss(n, *span, reason)
+    return Loss(was.n + n, min(was.from_ts, span[0]), max(was.to_ts, span[1]), reason)
 
 
 def travelling(event: Event) -> Event:

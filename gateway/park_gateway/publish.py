@@ -12,12 +12,13 @@ from typing import Final
 
 import structlog
 
+from park_gateway.cancel import leave_if_cancelled
 from park_gateway.flow import Flow
 from park_gateway.mqtt import BrokerLost, Connection, Mqtt
 from park_gateway.outbox import Verdict
 from park_gateway.outbox_thread import OutboxThread
 from park_wire.batch import Batch, Lane, Tombstone, encode_batch, encode_tombstone
-from park_wire.errors import WireError
+from park_wire.errors import StoreFull, WireError
 from park_wire.messages import Ack, Status
 
 LIVE_WINDOW: Final = 32
@@ -39,7 +40,7 @@ _log = structlog.get_logger()
 class Delivery:
     """What is known of the way to the centre. `skew_us`: how far our clock is ahead of the centre's, once it is known.
 
-    `resends`: how often a lane was begun again. `refused`: acks that could not be read.
+    `resends`: how often a lane was begun again. `refused`: acks that could not be read; `full`: that found no room.
     """
 
     online: bool = False
@@ -47,6 +48,7 @@ class Delivery:
     skew_us: int | None = None
     resends: int = 0
     refused: int = 0
+    full: int = 0
 
 
 async def drain(outbox: OutboxThread, mqtt: Mqtt, delivery: Delivery | None = None) -> None:
@@ -65,13 +67,16 @@ async def drain(outbox: OutboxThread, mqtt: Mqtt, delivery: Delivery | None = No
             async with mqtt.connected(will.encode()) as connection:
                 lost = False
                 _log.info("broker_connected", broker=str(mqtt))
-                await _Conversation(outbox, connection, delivery).run()
+                # In a task of its own: a group of tasks leaves Python 3.11 unsure whether its own was cancelled.
+                await asyncio.create_task(_Conversation(outbox, connection, delivery).run())
         except BrokerLost as error:
             if not lost:
                 _log.warning("broker_lost", error=str(error))
             lost = True
         finally:
             delivery.online = False
+        # Where the connection ends in the turn of our cancellation, only its end is raised.
+        leave_if_cancelled()
         # A broker that lets us in and throws us out again is not asked faster than one that is not there.
         delay_s = _FIRST_DELAY_S if loop.time() - began > _STEADY_S else min(2 * delay_s, _MOST_DELAY_S)
         await asyncio.sleep(delay_s * (1 - _JITTER * _random.random()))
@@ -156,8 +161,8 @@ class _Conversation:
             return False
         first = flow.next
         messages = await self._thread.call(self._outbox.unacknowledged, lane, room, first)
-        if flow.next != first:
-            # Begun again while they were read: others are the next ones now.
+        if self._flows[lane] is not flow or flow.next != first:
+            # Begun again while they were read: others are the next ones now, or these numbers mean others.
             return True
         # A new epoch may have begun while they were read: then these numbers are void.
         current = [message for message in messages if message.envelope.epoch == self._epoch]
@@ -188,7 +193,13 @@ class _Conversation:
         while True:
             acks = [ack for payload in await self._connection.received() if (ack := self._decode(payload))]
             for ack in _without_outdated(acks):
-                await self._obey(ack)
+                try:
+                    await self._obey(ack)
+                except StoreFull as error:
+                    # Nothing was changed, and what the centre says it says again: there may be room then.
+                    if not self._delivery.full:
+                        _log.error("outbox_full", error=str(error))
+                    self._delivery.full += 1
 
     def _decode(self, payload: bytes) -> Ack | None:
         try:

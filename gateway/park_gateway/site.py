@@ -44,15 +44,42 @@ class Credential:
         return f"Credential({self.user!r}, ...)"
 
 
+class SecurityPolicy(StrEnum):
+    """How an OPC UA channel is signed and encrypted, by the names of the standard."""
+
+    BASIC256SHA256 = "Basic256Sha256"
+    AES128 = "Aes128_Sha256_RsaOaep"
+    AES256 = "Aes256_Sha256_RsaPss"
+
+
+class SecurityMode(StrEnum):
+    """Whether messages are signed, or encrypted too."""
+
+    SIGN = "Sign"
+    SIGN_AND_ENCRYPT = "SignAndEncrypt"
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """A secured OPC UA channel: our certificate and its key, and the certificate that the server must have."""
+
+    policy: SecurityPolicy
+    mode: SecurityMode
+    certificate_file: Path
+    key_file: Path
+    server_certificate_file: Path
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where devices are reached. Devices of one endpoint share one connection."""
+    """Where devices are reached. Devices of one endpoint share one connection. `security` None: an open channel."""
 
     scheme: Scheme
     host: str
     port: int
     path: str = ""
     credential: Credential | None = None
+    security: Security | None = None
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -106,12 +133,12 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What a site file says. `data` is the folder of the outbox."""
+    """What a site file says. `data` is the folder of the outbox; `mqtt` is None only when it was not asked for."""
 
     file: Path
     gateway: str
     data: Path
-    mqtt: Mqtt
+    mqtt: Mqtt | None
     devices: tuple[Device, ...]
 
     def endpoints(self) -> dict[Endpoint, tuple[Device, ...]]:

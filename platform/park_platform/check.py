@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +32,7 @@ WITHIN_S: Final = 20.0
 ALARM_WITHIN_S: Final = 60.0
 FAULT: Final = ("over-pressure", "tank-2")
 MPA_A_SECOND: Final = "0.1"
+_FRESH_MS: Final = 5_000
 _LAST_LINES: Final = 12
 RULE: Final = "vessel-pressure-hh"
 
@@ -105,11 +107,12 @@ class _Walk:
     def __init__(self, park: Park, tokens: Mapping[str, str]) -> None:
         self._park = park
         self._tokens = tokens
+        self._counts: dict[str, int] = {}
         self._opener: OpenerDirector = build_opener()
         self._cookies = CookieJar()
         self._doors = ExitStack()
         self._socket: ClientConnection | None = None
-        self._fault_at: float | None = None
+        self._driven = False
         self._live_alarm_ms: float | None = None
         self._alarm: Mapping[str, Any] | None = None
 
@@ -119,8 +122,9 @@ class _Walk:
             ("field", self._field, WITHIN_S, "sim"),
             ("gateway", self._gateway, WITHIN_S, "gateway"),
             ("broker", self._broker, WITHIN_S, "broker"),
-            ("intake", self._intake, WITHIN_S, "ingest"),
             ("database", self._database, WITHIN_S, "postgres"),
+            ("intake", self._intake, WITHIN_S, "ingest"),
+            ("readings", self._readings, WITHIN_S, "ingest"),
             ("operate", self._operate, WITHIN_S, "operate"),
             ("api", self._api, WITHIN_S, "serve"),
             ("live stream", self._live, WITHIN_S, "serve"),
@@ -137,13 +141,16 @@ class _Walk:
 
     def _field(self) -> _Seen | None:
         served = _count_lines(self._park.folder / "sim", "journal-*.jsonl", b'["served"')
-        return _Seen("samples served by simulated devices", served) if served else None
+        return self._if_grown("samples served by simulated devices", served)
 
     def _gateway(self) -> _Seen | None:
-        accepted = _count_lines(self._park.folder, self._park.trace_file.name, b"{") or _count_lines(
-            self._park.folder, self._park.trace_file.name, b"["
-        )
-        return _Seen("blocks kept in the outbox", accepted) if accepted else None
+        trace = self._park.trace_file
+        return self._if_grown("blocks kept in the outbox", _count_lines(trace.parent, trace.name, b"{"))
+
+    def _if_grown(self, note: str, count: int) -> _Seen | None:
+        """What was done before the walk began proves nothing."""
+        before = self._counts.setdefault(note, count)
+        return _Seen(note, count) if count > before else None
 
     def _broker(self) -> _Seen | None:
         began = time.monotonic()
@@ -155,19 +162,26 @@ class _Walk:
         with connect(self._park.database_url("owner"), "park up --check") as connection:
             return read_proof(connection, RULE, FAULT[1])
 
+    def _database(self) -> _Seen | None:
+        began = time.monotonic()
+        self._proof()
+        return _Seen("lets its roles in", latency_ms=(time.monotonic() - began) * 1_000)
+
     def _intake(self) -> _Seen | None:
         proof = self._proof()
-        return _Seen("batches committed in order", proof.batches) if proof.owned and proof.batches else None
+        return self._if_grown("batches committed in order", proof.batches) if proof.owned else None
 
-    def _database(self) -> _Seen | None:
+    def _readings(self) -> _Seen | None:
         proof = self._proof()
-        if not proof.readings or proof.age_ms is None:
+        if not proof.readings or proof.age_ms is None or proof.age_ms > _FRESH_MS:
             return None
         return _Seen("readings stored; age of the newest", proof.readings, proof.age_ms)
 
     def _operate(self) -> _Seen | None:
         proof = self._proof()
-        return _Seen("partitions ahead, its watch beats", proof.partitions_ahead) if proof.operate_beats else None
+        if not proof.operated or not proof.rolled_streams:
+            return None
+        return _Seen("holds its office; streams rolled up", proof.rolled_streams)
 
     def _api(self) -> _Seen | None:
         self._sign_in()
@@ -189,7 +203,7 @@ class _Walk:
     # the way of an alarm --------------------------------------------------------------------------------------------
 
     def _alarm_committed(self) -> _Seen | None:
-        if self._fault_at is None:
+        if not self._driven:
             self._drive_fault()
         message = self._receive(0.1)
         if message is not None and message["kind"] == "alarms":
@@ -219,7 +233,7 @@ class _Walk:
     def _note_live(self, message: Mapping[str, Any]) -> None:
         for line in message["lines"]:
             if line["kind"] == "raised" and line["rule"] == RULE:
-                self._live_alarm_ms = (time.time_ns() // 1_000 - line["at"]) / 1_000
+                self._live_alarm_ms = (datetime.now(UTC) - datetime.fromisoformat(line["at"])).total_seconds() * 1_000
 
     def _drive_fault(self) -> None:
         fault = ("sim", "fault", *FAULT, "--magnitude", MPA_A_SECOND, "--data", str(self._park.folder))
@@ -227,7 +241,7 @@ class _Walk:
         done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
         if done.returncode != 0:
             raise OSError(f"park sim fault {' '.join(FAULT)}: {done.stderr.strip()}")
-        self._fault_at = time.monotonic()
+        self._driven = True
 
     # doors ----------------------------------------------------------------------------------------------------------
 

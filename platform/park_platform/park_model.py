@@ -14,6 +14,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from park_platform.storage.people import Role
+from park_sdk.rules import Priority
 from park_wire.topics import ID_RULE
 
 Id = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$", description=ID_RULE)]
@@ -24,7 +26,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Text(_Strict):
+class TextPart(_Strict):
     """A text for people, in both languages."""
 
     zh: Annotated[str, Field(min_length=1)]
@@ -35,16 +37,16 @@ class ParkPart(_Strict):
     """The park itself."""
 
     id: Id
-    name: Text
+    name: TextPart
     time_zone: str = "Asia/Shanghai"
     include: tuple[str, ...] = ()
 
 
-class Named(_Strict):
+class NamedPart(_Strict):
     """An enterprise, a zone or a gateway."""
 
     id: Id
-    name: Text
+    name: TextPart
 
 
 class Asset(_Strict):
@@ -52,7 +54,7 @@ class Asset(_Strict):
 
     id: Id
     kind: Id
-    name: Text
+    name: TextPart
     enterprise: Id | None = None
     zone: Id | None = None
     design: dict[str, float] = {}
@@ -79,7 +81,7 @@ class RulePart(_Strict):
     """An alarm rule; limit and deadband in the quantity's canonical unit."""
 
     id: Id
-    name: Text
+    name: TextPart
     kind: Literal["HH", "H", "L", "LL", "STALE", "BAD_QUALITY"]
     on: Selector
     limit: float | None = None
@@ -88,10 +90,10 @@ class RulePart(_Strict):
     on_delay_s: Annotated[float, Field(ge=0, le=86_400)] = 0.0
     off_delay_s: Annotated[float, Field(ge=0, le=86_400)] = 0.0
     latch: bool = False
-    priority: Literal["critical", "high", "medium", "low"]
-    cause: Text
-    consequence: Text
-    action: Text
+    priority: Priority
+    cause: TextPart
+    consequence: TextPart
+    action: TextPart
     respond_s: Annotated[int, Field(gt=0)]
     source: Annotated[str, Field(min_length=1)]
     enabled: bool = True
@@ -101,8 +103,8 @@ class PersonPart(_Strict):
     """Somebody who may sign in. `may_read` are the enterprises that a regulator is granted for `grant_days`."""
 
     id: Id
-    name: Text
-    role: Literal["administrator", "operator", "safety", "enterprise", "regulator", "auditor"]
+    name: TextPart
+    role: Role
     enterprise: Id | None = None
     may_read: tuple[Id, ...] = ()
     grant_days: Annotated[int, Field(gt=0, le=3_660)] = 365
@@ -112,10 +114,10 @@ class ParkFile(_Strict):
     """A whole park."""
 
     park: ParkPart
-    enterprise: tuple[Named, ...] = ()
-    zone: tuple[Named, ...] = ()
+    enterprise: tuple[NamedPart, ...] = ()
+    zone: tuple[NamedPart, ...] = ()
     asset: tuple[Asset, ...] = ()
-    gateway: tuple[Named, ...] = ()
+    gateway: tuple[NamedPart, ...] = ()
     rule: tuple[RulePart, ...] = ()
     person: tuple[PersonPart, ...] = ()
 

@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from park_wire.errors import ConfigError, Fault
 
@@ -11,18 +12,42 @@ DB_URL: Final = "postgresql://user:password@host:port/database of this process's
 MQTT_URL: Final = "mqtt://user:password@host:port of this process's own account"
 _FORM: Final[Mapping[str, tuple[str, Callable[[str], bool]]]] = {
     "PARK_DB_URL": (DB_URL, lambda url: url.startswith(("postgresql://", "postgres://"))),
-    "PARK_MQTT_URL": (MQTT_URL, lambda url: broker_address(url) is not None),
+    "PARK_MQTT_URL": (MQTT_URL, lambda url: _broker_address(url) is not None),
 }
 
 
-def broker_address(url: str) -> tuple[str, int] | None:
-    """Host and port of an mqtt:// address; None when it is none."""
+@dataclass(frozen=True, slots=True)
+class BrokerAddress:
+    """Where the broker listens and as whom this process signs in."""
+
+    host: str
+    port: int
+    user: str | None
+    password: str | None = field(repr=False)
+
+
+def read_broker_url(url: str) -> BrokerAddress:
+    """Read mqtt://user:password@host:port. Raises ConfigError; its text never shows the address, for its password."""
+    address = _broker_address(url)
+    if address is None:
+        raise ConfigError([_malformed("PARK_MQTT_URL", MQTT_URL)])
+    return address
+
+
+def _broker_address(url: str) -> BrokerAddress | None:
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
         return None
-    return None if parts.scheme != "mqtt" or host is None or port is None else (host, port)
+    if parts.scheme != "mqtt" or host is None or port is None:
+        return None
+    user, password = (None if text is None else unquote(text) for text in (parts.username, parts.password))
+    return BrokerAddress(host, port, user, password)
+
+
+def _malformed(name: str, form: str) -> Fault:
+    return Fault("environment", name, "does not have its form", f"set it to {form}")
 
 
 def required(*names: str) -> tuple[str, ...]:
@@ -37,7 +62,7 @@ def required(*names: str) -> tuple[str, ...]:
         if not value:
             faults.append(Fault("environment", name, "is not set", f"set it to {form}; `park up` does so by itself"))
         elif not fits(value):
-            faults.append(Fault("environment", name, "does not have its form", f"set it to {form}"))
+            faults.append(_malformed(name, form))
     if faults:
         raise ConfigError(faults)
     return tuple(os.environ[name] for name in names)

@@ -29,10 +29,8 @@ import structlog
 
 from park_platform.files import explained, make_folder, pass_through_mode
 from park_platform.program import Child, Program, Service, launch
-from park_wire.errors import ServiceError
+from park_wire.errors import EXIT_CONFIGURATION, ServiceError
 
-# A child's exit code for a wrong configuration or command line: to start it again would change nothing.
-EXIT_CONFIGURATION: Final = 2
 FIRST_DELAY_S: Final = 0.2
 LONGEST_DELAY_S: Final = 10.0
 STEADY_AFTER_S: Final = 30.0
@@ -198,6 +196,12 @@ class Supervisor:
             post = self._posts.pop()
             exit_code = post.child.stop()
             _log.info("child_stopped", child=post.service.name, exit_code=exit_code)
+
+    def retire(self, name: str) -> None:
+        """Stop one child for good."""
+        post = next(post for post in self._posts if post.service.name == name)
+        post.given_up = True
+        _log.info("child_stopped", child=name, exit_code=post.child.stop())
 
     def children(self) -> tuple[ChildState, ...]:
         """All children in the order of their start."""

@@ -12,33 +12,36 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 from urllib.error import URLError
-from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-from park_platform.embedded.accounts import PROCESSES, gateway_account
+from park_platform.access.caller import FIRST_LINK_MINUTES
 from park_platform.embedded.broker import Broker
+from park_platform.embedded.broker_accounts import PROCESSES, gateway_account
 from park_platform.embedded.ports import LOOPBACK, demand_port, keep_port
 from park_platform.embedded.postgres import Postgres
 from park_platform.files import make_folder
 from park_platform.park_file import ParkFile, load_park
 from park_platform.secrets import keep_password
+from park_platform.settings import read_broker_url
 from park_platform.storage.connect import ROLES, connect, role_name
 from park_platform.storage.migrate import database_url, migrate, prepare
 from park_platform.storage.park import apply_park
 from park_platform.storage.people import make_signin_link
 from park_platform.supervise import Event, ParkCommand, Supervisor
-from park_wire.errors import ServiceError
+from park_wire.errors import ConfigError, Fault, ServiceError
 
 DATABASE: Final = "park"
-LINK_MINUTES: Final = 24 * 60
 _ENDPOINT: Final = re.compile(r'(?m)^endpoint = "[a-z.-]+://([^:/"]+):(\d+)')
 _PARTS: Final = ("sim", "gateway", "ingest", "operate", "serve")
+# Nothing could be prepared without them, so who leaves them out has them stopped at the end of the start.
+_SERVERS: Final = {"postgres": "PARK_DB_URL", "broker": "PARK_MQTT_URL"}
 
 Progress = Callable[[str, str, float], None]
 """Called with a step's name, a sentence and the seconds it took (negative: it begins)."""
@@ -69,10 +72,15 @@ class Park:
         without: Collection[str] = (),
         trace: bool = False,
     ) -> None:
-        """`site`: a folder with park.toml and gateway.toml (None: the sample park). `without`: parts not to start."""
-        unknown = set(without) - set(_PARTS)
-        if unknown:
-            raise ServiceError(f"park up has no part {', '.join(sorted(unknown))}; it has {', '.join(_PARTS)}")
+        """`site`: a folder with park.toml and gateway.toml (None: the sample park). `without`: parts that do not run.
+
+        Raises ConfigError for a part that there is not.
+        """
+        embedded = [server for server, url in _SERVERS.items() if not os.environ.get(url)]
+        parts = (*embedded, *_PARTS)
+        if unknown := sorted(set(without).difference(parts)):
+            problem = f"no part {', '.join(unknown)} runs here"
+            raise ConfigError([Fault("park up", "--without", problem, f"choose from {', '.join(parts)}")])
         self.folder = folder.absolute()
         self.supervisor = Supervisor(self.folder)
         self._progress = progress
@@ -112,6 +120,7 @@ class Park:
             demand_port(self._asked_port, "serve")
         with self._step("site", "copies the site's files"):
             park = self._prepare_site()
+            gateway = self._gateway_of(park)
         with self._step("database", "starts PostgreSQL"):
             self._start_database()
         with self._step("schema", "prepares roles and tables"):
@@ -127,16 +136,18 @@ class Park:
             self._start_broker(park)
         with self._step("field", "starts the simulated meters and controllers"):
             self._start_field()
-        for gateway in park.gateway:
-            with self._step("gateway", f"starts gateway {gateway.id}"):
-                self._start_gateway(gateway.id)
+        with self._step("gateway", f"starts gateway {gateway}"):
+            self._start_gateway(gateway)
         with self._step("intake", "starts the intake"):
-            self._start_part("ingest", "ingest")
+            self._start_centre("ingest", "ingest")
         with self._step("operate", "starts rollups, partitions and watches"):
-            self._start_part("operate", "operate")
+            self._start_centre("operate", "operate")
         with self._step("serve", "starts the API"):
             self._start_serve()
-        return self._signin_links(park)
+        links = self._signin_links(park)
+        for server in sorted(self._without.intersection(_SERVERS)):
+            self.supervisor.retire(server)
+        return links
 
     def poll(self) -> tuple[Event, ...]:
         """Look after the children; call it every 0.2 s or so."""
@@ -149,7 +160,7 @@ class Park:
     def signin_token(self, person: str) -> str:
         """A token that signs this person in once within a day."""
         with connect(self.database_url("owner"), "park up") as connection:
-            return make_signin_link(connection, person, LINK_MINUTES, actor="park up")
+            return make_signin_link(connection, person, FIRST_LINK_MINUTES, actor="park up")
 
     def broker_url(self, user: str) -> str:
         """How a process or gateway reaches the broker."""
@@ -160,8 +171,8 @@ class Park:
         if self._broker is not None:
             pid = self._broker.pid
             return pid is not None and self._broker.is_ready(pid)
-        parts = urlsplit(os.environ["PARK_MQTT_URL"])
-        with socket.create_connection((parts.hostname or LOOPBACK, parts.port or 1883), timeout=2):
+        address = read_broker_url(os.environ["PARK_MQTT_URL"])
+        with socket.create_connection((address.host, address.port), timeout=2):
             return True
 
     # steps ----------------------------------------------------------------------------------------------------------
@@ -183,6 +194,28 @@ class Park:
             raise ServiceError(f"the site's files could not be copied to {self.site_folder}: {done.stderr.strip()}")
         return load_park(self.site_folder / "park.toml")
 
+    def _gateway_of(self, park: ParkFile) -> str:
+        """The gateway of this site; a park's other gateways run on boxes of their own."""
+        path = self.site_folder / "gateway.toml"
+        try:
+            gateway = tomllib.loads(path.read_text("utf-8"))["gateway"]["id"]
+        except (KeyError, TypeError, ValueError, OSError) as error:
+            reason = f"has no [gateway] with an id ({error})"
+            raise ConfigError([Fault("gateway.toml", "gateway.id", reason, "see docs/gateway.md")]) from error
+        known = [each.id for each in park.gateway]
+        if gateway not in known:
+            raise ConfigError(
+                [
+                    Fault(
+                        "gateway.toml",
+                        "gateway.id",
+                        f"{gateway!r} is not among the gateways of park.toml: {', '.join(known) or 'none'}",
+                        "use one id in both files",
+                    )
+                ]
+            )
+        return gateway
+
     def _start_database(self) -> None:
         if url := os.environ.get("PARK_DB_URL"):
             self._admin_url = url
@@ -198,15 +231,13 @@ class Park:
         self._broker.accounts.add(*PROCESSES, *(gateway_account(gateway.id) for gateway in park.gateway))
         self.supervisor.start(self._broker)
 
-    def _start_part(self, part: str, *arguments: str, **environment: str) -> None:
+    def _start_centre(self, part: str, *arguments: str, **environment: str) -> None:
         if part in self._without:
             return
-        given: dict[str, str] = dict(environment)
-        if part in {"ingest", "operate", "serve"}:
-            given |= {"PARK_DB_URL": self.database_url(_ROLE_OF[part]), "PARK_MQTT_URL": self.broker_url(part)}
-        # A second gateway is a second child of the same part.
-        name = given.pop("name", part)
-        self.supervisor.start(ParkCommand(name, arguments, self.folder, given))
+        urls = {"PARK_DB_URL": self.database_url(_ROLE_OF[part])}
+        if part != "operate":
+            urls["PARK_MQTT_URL"] = self.broker_url(part)
+        self.supervisor.start(ParkCommand(part, arguments, self.folder, {**environment, **urls}))
 
     def _start_field(self) -> None:
         """The field answers when this returns: a gateway that finds nobody says so, and healthy vessels would alarm."""
@@ -227,15 +258,18 @@ class Park:
             self.supervisor.start(ParkCommand("sim", arguments, self.folder, is_up=answers))
 
     def _start_gateway(self, gateway: str) -> None:
-        given = {"PARK_MQTT_URL": self.broker_url(f"gw-{gateway}"), "name": f"gateway-{gateway}"}
+        if "gateway" in self._without:
+            return
+        environment = {"PARK_MQTT_URL": self.broker_url(f"gw-{gateway}")}
         if self._trace:
-            given["PARK_TRACE"] = str(self.trace_file)
-        self._start_part("gateway", "gateway", "run", str(self.site_folder / "gateway.toml"), **given)
+            environment["PARK_TRACE"] = str(self.trace_file)
+        arguments = ("gateway", "run", str(self.site_folder / "gateway.toml"))
+        self.supervisor.start(ParkCommand(f"gateway-{gateway}", arguments, self.folder, environment))
 
     def _start_serve(self) -> None:
         port = keep_port(self.folder / "serve.port", "serve", self._asked_port)
         self.base_url = f"http://{LOOPBACK}:{port}"
-        self._start_part("serve", "serve", "--port", str(port), PARK_BASE_URL=self.base_url)
+        self._start_centre("serve", "serve", "--port", str(port), PARK_BASE_URL=self.base_url)
         if "serve" not in self._without:
             self._wait_for_api()
 

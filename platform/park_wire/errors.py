@@ -12,8 +12,7 @@
     │   ├── StoreUnavailable it is down or restarting: retried until it is back
     │   ├── StoreFull        no room: retried, and an alarm
     │   └── OwnershipLost    another worker owns the stream now: drop the state and leave
-    ├── ServiceError         a program that Parkhub starts for itself did not start or stopped
-    └── SystemFault          a plug-in system raised or returned what it must not
+    └── ServiceError         a program that Parkhub starts for itself did not start or stopped
 
 A text names which thing, where, what was found, what was expected and the remedy. `retryable` says whether the same
 call may succeed later without anybody changing anything.
@@ -21,7 +20,10 @@ call may succeed later without anybody changing anything.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
+
+EXIT_CONFIGURATION: Final = 2
+"""How a process ends whose configuration or command line is wrong: to start it again would change nothing."""
 
 
 class ParkError(Exception):
@@ -102,7 +104,3 @@ class ServiceError(ParkError):
     """A program that Parkhub starts for itself (database, broker) did not start or stopped."""
 
     retryable = True
-
-
-class SystemFault(ParkError):
-    """A plug-in system raised, or returned something that its contract forbids."""

@@ -88,7 +88,32 @@ def test_only_a_latched_alarm_is_reset(served: Served) -> None:
     assert answer.json()["state"] == "latched_acknowledged"
 
 
-def test_a_closed_alarm_takes_no_act(served: Served) -> None:
+@pytest.mark.parametrize(
+    ("state", "after"),
+    [
+        ("unacknowledged", "acknowledged"),
+        ("acknowledged", "acknowledged"),
+        ("returned", "normal"),
+        ("latched_unacknowledged", "latched_acknowledged"),
+        ("latched_acknowledged", "latched_acknowledged"),
+        ("normal", "normal"),
+    ],
+)
+def test_acknowledge_in_every_state_once_and_again(served: Served, state: str, after: str) -> None:
+    planted = served.planted["park"]
+    with served.park.connection() as connection:
+        connection.execute("UPDATE alarm SET state = %s WHERE id = %s", (state, planted.alarm))
+    client, path = served.client("operator"), f"/api/v1/alarms/{planted.alarm}"
+    before = len(client.get(path).json()["journal"])
+    for _ in range(2):
+        answer = client.post(f"{path}/acknowledge")
+        assert (answer.status_code, answer.json()["state"]) == (200, after)
+    assert len(client.get(path).json()["journal"]) == before + (state != after)
+    with served.park.connection() as connection:
+        connection.execute("UPDATE alarm SET closed_at = NULL WHERE id = %s", (planted.alarm,))
+
+
+def test_a_closed_alarm_stays_as_it_is(served: Served) -> None:
     planted = served.planted["alpha"]
     client = served.client("operator")
     with served.park.connection() as connection:
@@ -96,6 +121,8 @@ def test_a_closed_alarm_takes_no_act(served: Served) -> None:
     path = f"/api/v1/alarms/{planted.alarm}/acknowledge"
     assert client.post(path).json()["state"] == "normal"
     answer = client.post(path)
+    assert (answer.status_code, answer.json()["state"]) == (200, "normal"), "to say it twice is no mistake"
+    answer = client.post(path.replace("acknowledge", "reset"))
     assert (answer.status_code, answer.json()["state"]) == (409, "normal")
     assert served.client("enterprise").get("/api/v1/alarms", params={"open": True}).json()["items"] == []
     with served.park.connection() as connection:

@@ -102,8 +102,8 @@ def test_quality_keeps_its_bits() -> None:
 
 
 def line(seq: int, enterprise: int | None) -> TailLine:
-    return TailLine(1, seq, 0, "raised", 1, "unacknowledged", "high", "r", Text("", ""), 1, "", None, None, False, "li",
-                    "note", 0, enterprise)  # fmt: skip
+    return TailLine(1, "gw-a", seq, 0, "raised", 1, "unacknowledged", "high", "r", Text("", ""), 1, "", None, None,
+                    False, "li", "note", 0, enterprise)  # fmt: skip
 
 
 async def test_a_slow_client_costs_no_memory_and_is_told() -> None:

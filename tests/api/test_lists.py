@@ -2,6 +2,7 @@
 
 import csv
 import io
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -151,9 +152,22 @@ def test_events_and_letters_show_what_was_planted(served: Served) -> None:
     assert trail[0]["action"] == "dead-letter-downloaded"
     assert client.get("/api/v1/dead-letters/999/payload").status_code == 404
     (held,) = client.get("/api/v1/quarantine", params={"point": served.planted["beta"].point}).json()["items"]
-    assert (held["time_us"], held["value"], held["reason"]) == (1, None, CANARY["beta"])
+    assert (held["time_us"], held["time"]) == (1, "1970-01-01T00:00:00.000001Z")
+    assert (held["value"], held["reason"]) == (None, CANARY["beta"])
     (conflict,) = client.get("/api/v1/conflicts", params={"point": served.planted["beta"].point}).json()["items"]
-    assert (conflict["kept"], conflict["value"]) == (1.0, 2.0)
+    assert (conflict["kept"], conflict["value"], conflict["time"][-1]) == (1.0, 2.0, "Z")
+
+
+def test_a_time_that_no_calendar_has(served: Served) -> None:
+    point = served.planted["beta"].point
+    with served.park.connection() as connection:
+        connection.execute(
+            "INSERT INTO quarantine (point_id, time_us, value, quality, reason) VALUES (%s, %s, 1, 0, 'x')",
+            (point, 2**63 - 1),
+        )
+        held = served.client("operator").get("/api/v1/quarantine", params={"point": point}).json()["items"][0]
+        connection.execute("DELETE FROM quarantine WHERE reason = 'x'")
+    assert (held["time_us"], held["time"]) == (2**63 - 1, None)
 
 
 def test_gateways_and_status(served: Served) -> None:
@@ -178,6 +192,7 @@ def test_gateways_and_status(served: Served) -> None:
     assert (alpha["has_owner"], beta["has_owner"], beta["lag_us"]) == (True, False, None)
     status = client.get("/api/v1/status").json()
     assert (status["database"], status["broker"], status["live_clients"]) == (True, True, 0)
+    assert datetime.fromisoformat(status["at"]).tzinfo
     assert {stream["name"]: stream["has_owner"] for stream in status["streams"]}["gw-alpha"] is True
     with served.park.connection() as connection:
         connection.execute("UPDATE worker SET beat_at = now() - interval '3 s'")

@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime
 from itertools import count
 from typing import Any
 
@@ -93,14 +94,14 @@ def test_first_a_snapshot_then_what_changes(served: Served, intake: Intake) -> N
     with served.live("operator") as live_stream:
         first = receive(live_stream)
         assert (first["v"], first["kind"], first["seq"], first["more"]) == (1, "snapshot", 1, False)
-        assert abs(first["server_time"] - time.time_ns() // 1000) < 60_000_000
-        assert [first[name].format for name in ("point", "time", "value", "quality")] == ["i", "q", "d", "i"]
+        assert abs(first["server_time_us"] - time.time_ns() // 1000) < 60_000_000
+        assert [first[name].format for name in ("point", "time_us", "value", "quality")] == ["i", "q", "d", "i"]
         assert set(first["point"]) == {planted.point for planted in served.planted.values()}
         now = time.time_ns() // 1000
         intake.publish(2.5, now, quality=0x85)
         messages = receive_until(live_stream, holds(point, 2.5))
         assert list(messages[-1]["point"]) == [point], "only what changed"
-        assert (list(messages[-1]["time"]), list(messages[-1]["quality"])) == ([now], [0x85])
+        assert (list(messages[-1]["time_us"]), list(messages[-1]["quality"])) == ([now], [0x85])
         assert [message["seq"] for message in messages] == list(range(2, 2 + len(messages)))
 
 
@@ -199,6 +200,8 @@ def test_alarms_come_as_they_are_committed(served: Served) -> None:
             assert (lines[1]["rule"], lines[1]["name"]["zh"], lines[1]["value"]) == ("too-high", "超压", 1.7)
             assert (lines[2]["actor"], lines[2]["note"], lines[2]["state"]) == ("li", "internal", "acknowledged")
             assert "enterprise" not in lines[0]
+            assert {line["stream"] for line in lines} == {planted.stream}
+            assert all(datetime.fromisoformat(line[name]).tzinfo for line in lines for name in ("at", "recorded_at"))
             own = [line for message in receive_until(beta, is_acknowledged) for line in message.get("lines", ())]
             assert [line["seq"] for line in own] == [line["seq"] for line in lines]
             assert {(line["actor"], line["note"]) for line in own} == {(None, None)}, "the park's own affair"

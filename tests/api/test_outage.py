@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from park_platform.embedded.accounts import PROCESSES
 from park_platform.embedded.broker import Broker
+from park_platform.embedded.broker_accounts import PROCESSES
 from park_platform.embedded.postgres import Postgres
 from park_platform.storage.migrate import migrate, prepare
 from support.database import ParkDatabase, role_passwords

@@ -5,12 +5,10 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Generator
 from pathlib import Path
 
 import httpx
 import pytest
-import structlog
 from typer.testing import CliRunner
 
 from park_platform.api.app import create_app
@@ -23,14 +21,6 @@ from support.database import ParkDatabase
 from support.serving import running, wait_until
 
 runner = CliRunner()
-
-
-@pytest.fixture(autouse=True)
-def own_logging() -> Generator[None]:
-    """The command sets logging up for its process; here that is the tests' own."""
-    yield
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
 
 
 def free_port() -> int:

@@ -140,7 +140,7 @@ def test_a_frame_fits_its_terminal(served: Served, folder: Path, width: int, hei
 
 def test_keys_on_a_terminal(folder: Path) -> None:
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 12, 80, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color"}
     for name in ("COLUMNS", "LINES"):
         del environment[name]
@@ -149,7 +149,10 @@ def test_keys_on_a_terminal(folder: Path) -> None:
     os.close(theirs)
     try:
         read_until(ours, "Parkhub")
-        read_until(ours, "1")
+        # Three points and room for two of them.
+        for key, page in ((b"", 1), (b"n", 2), (b"p", 1)):
+            os.write(ours, key)
+            read_until(ours, f"page {page}")
         os.write(ours, b"q")
         drain(ours, process)
         assert process.wait(timeout=10) == 0

@@ -3,27 +3,28 @@
 import asyncio
 import contextlib
 import os
-import shutil
 import signal
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from itertools import count, pairwise
 from pathlib import Path
 from statistics import median
 
 import pytest
+import structlog
 
 from park_gateway.app import Gateway
 from park_gateway.config import load_site
 from park_gateway.device import load_model
 from park_gateway.report import Report
-from park_platform.embedded.accounts import INGEST
 from park_platform.embedded.broker import Broker
 from park_wire.batch import Batch, Lane
 from park_wire.errors import StoreError
 from park_wire.quality import Quality
 from support.centre import Books, Centre
+from support.failing_disk import failing_syncs
 from support.field import Meter, modbus_field
+from support.gateway_edge import WAIT_S, until
 from support.gateway_process import (
     accepted_samples,
     gateway_url,
@@ -35,16 +36,7 @@ from support.gateway_process import (
 from support.simulated_field import free_ports
 
 ADW = load_model("acrel-adw300")
-WAIT_S = 30.0
 _numbers = count(1)
-
-
-async def until(condition: Callable[[], object], what: str, within_s: float = WAIT_S) -> None:
-    """Let the loop run until `condition` holds."""
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
-        await asyncio.sleep(0.01)
 
 
 @pytest.fixture
@@ -119,32 +111,26 @@ async def test_batches_come_at_most_every_100_ms_and_at_least_every_second(
 
 
 async def test_nothing_is_there_at_the_start_and_everything_is_buffered(
-    tmp_path: Path, service_folder: Path, gateway_id: str, traced: Path
+    tmp_path: Path, own_broker: Broker, gateway_id: str, traced: Path
 ) -> None:
-    broker = Broker(service_folder / "broker")
-    broker.accounts.add(INGEST)
-    broker.start()
-    url = gateway_url(broker, gateway_id)
-    broker.stop()
+    url = gateway_url(own_broker, gateway_id)
+    own_broker.stop()
     books = Books()
     (dead,) = free_ports(1)
-    try:
-        async with modbus_field(Meter(1, ADW, {})) as field:
-            tables = [meter_table("there", field.port), meter_table("away", dead)]
-            site = load_site(write_site(tmp_path, gateway_id, url, *tables), {})
-            async with started(Gateway(site)) as gateway:
-                await until(lambda: gateway.outbox.lanes[Lane.LIVE].batches > 5, "batches wait")
-                broker.start()
-                with Centre(broker, gateway_id, books):
-                    began = time.monotonic()
-                    await until(lambda: gateway.outbox.lanes[Lane.LIVE].delivered, "the first ack")
-                    assert time.monotonic() - began < 8
-                    await until(
-                        lambda: {*accepted_samples(traced, "there")} <= {*stored_samples(books, site, "there")},
-                        "all of it",
-                    )
-    finally:
-        broker.stop()
+    async with modbus_field(Meter(1, ADW, {})) as field:
+        tables = [meter_table("there", field.port), meter_table("away", dead)]
+        site = load_site(write_site(tmp_path, gateway_id, url, *tables), {})
+        async with started(Gateway(site)) as gateway:
+            await until(lambda: gateway.outbox.lanes[Lane.LIVE].batches > 5, "batches wait")
+            own_broker.start()
+            with Centre(own_broker, gateway_id, books):
+                began = time.monotonic()
+                await until(lambda: gateway.outbox.lanes[Lane.LIVE].delivered, "the first ack")
+                assert time.monotonic() - began < 8
+                await until(
+                    lambda: {*accepted_samples(traced, "there")} <= {*stored_samples(books, site, "there")},
+                    "all of it",
+                )
     away = next(device for device in site.devices if device.id == "away").index["voltage-a"]
     bad = {
         quality
@@ -157,21 +143,23 @@ async def test_nothing_is_there_at_the_start_and_everything_is_buffered(
 
 
 async def test_a_full_outbox_does_not_end_polling(tmp_path: Path, broker: Broker, gateway_id: str) -> None:
-    async with modbus_field(Meter(1, ADW, {})) as field:
-        site = load_site(
-            write_site(tmp_path, gateway_id, gateway_url(broker, gateway_id), meter_table("m-1", field.port)), {}
-        )
+    # Several, so that it is full soon.
+    units = (1, 2, 3, 4)
+    async with modbus_field(*(Meter(unit, ADW, {}) for unit in units)) as field:
+        tables = [meter_table(f"m-{unit}", field.port, unit=unit) for unit in units]
+        site = load_site(write_site(tmp_path, gateway_id, gateway_url(broker, gateway_id), *tables), {})
         books = Books(silent=True)
-        with Centre(broker, gateway_id, books):
+        with Centre(broker, gateway_id, books), structlog.testing.capture_logs() as logs:
             async with started(Gateway(site, quota_bytes=44 * 1024)) as gateway:
-                await until(lambda: gateway.outbox.free_bytes() < 8 * 1024, "the outbox is nearly full")
-                await asyncio.sleep(1.0)
+                await until(lambda: "outbox_full" in {entry["event"] for entry in logs}, "the outbox is full")
                 polled = gateway.schedule.counts.blocks
                 await asyncio.sleep(0.5)
                 assert gateway.schedule.counts.blocks > polled + 5
                 books.silent = False
                 await until(lambda: gateway.outbox.lanes[Lane.LIVE].batches < 3, "it drains")
+                await until(lambda: "outbox_has_room" in {entry["event"] for entry in logs}, "there is room again")
         samples = stored_samples(books, site, "m-1")
+    assert samples
     assert len(samples) == len({*samples})
 
 
@@ -246,44 +234,31 @@ async def test_kill_9_loses_nothing_that_was_accepted_and_doubles_nothing(
 
 
 async def test_a_disk_that_fails_ends_the_process(tmp_path: Path, broker: Broker, gateway_id: str) -> None:
-    if shutil.which("strace") is None:
-        pytest.skip("needs strace (Debian package strace)")
     async with modbus_field(Meter(1, ADW, {})) as field:
         table = meter_table("m-1", field.port)
         file = write_site(tmp_path, gateway_id, gateway_url(broker, gateway_id), table)
         process = start_gateway(file)
         report = tmp_path / "outbox" / "report.json"
         await until(report.exists, "the gateway runs")
-        tracer = await asyncio.create_subprocess_exec(
-            *("strace", "-f", "-o", os.devnull, "-e", "trace=fsync,fdatasync"),
-            *("-e", "inject=fsync,fdatasync:error=EIO", "-p", str(process.pid)),
-            stderr=asyncio.subprocess.PIPE,
-        )
         try:
-            assert tracer.stderr is not None
-            if b"attached" not in await tracer.stderr.readline():
-                pytest.skip("needs the right to trace a process")
-            await asyncio.to_thread(process.wait, WAIT_S)
+            with failing_syncs(process.pid):
+                await asyncio.to_thread(process.wait, WAIT_S)
         finally:
             process.kill()
             _, log = await asyncio.to_thread(process.communicate)
-            await tracer.wait()
     assert process.returncode == 1
     assert b"check the disk" in log
     assert b"Traceback" not in log
 
 
-async def test_stop_is_clean_while_the_broker_hangs(tmp_path: Path, service_folder: Path, gateway_id: str) -> None:
-    broker = Broker(service_folder / "broker")
-    broker.accounts.add(INGEST)
-    broker.start()
+async def test_stop_is_clean_while_the_broker_hangs(tmp_path: Path, own_broker: Broker, gateway_id: str) -> None:
     async with modbus_field(Meter(1, ADW, {})) as field:
         table = meter_table("m-1", field.port)
-        site = load_site(write_site(tmp_path, gateway_id, gateway_url(broker, gateway_id), table), {})
+        site = load_site(write_site(tmp_path, gateway_id, gateway_url(own_broker, gateway_id), table), {})
         gateway = Gateway(site)
         await gateway.start()
         await until(lambda: gateway.delivery.online, "connected")
-        pid = broker.pid
+        pid = own_broker.pid
         assert pid is not None
         os.kill(pid, signal.SIGSTOP)
         try:
@@ -292,4 +267,3 @@ async def test_stop_is_clean_while_the_broker_hangs(tmp_path: Path, service_fold
             assert time.monotonic() - began < 10
         finally:
             os.kill(pid, signal.SIGCONT)
-            broker.stop()

@@ -1,6 +1,7 @@
 """`park gateway …` as people and the supervisor use it."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from park_gateway.config import MQTT_VARIABLE
 from park_gateway.outbox_rows import LaneState
 from park_gateway.report import LaneReport, Rates, Report, disk_share
 from park_platform.embedded.broker import Broker
 from park_wire.batch import GENESIS, Lane
+from park_wire.errors import EXIT_CONFIGURATION
 from support.gateway_process import gateway_url, meter_table, start_gateway, write_site
 from support.processes import wait_until
 
@@ -31,7 +34,8 @@ def site(tmp_path: Path, broker: Broker) -> Path:
 
 def park_gateway(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "park_wire.command", "gateway", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    environment = {name: value for name, value in os.environ.items() if name != MQTT_VARIABLE}
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
 
 
 def report_at(at_s: float) -> Report:
@@ -52,13 +56,13 @@ def test_check_says_in_both_languages_that_there_is_no_fault(site: Path) -> None
     assert "no faults; devices: 1, points: 14" in done.stdout
 
 
-def test_check_names_every_fault_and_exits_1(tmp_path: Path) -> None:
+def test_check_names_every_fault_and_exits_2(tmp_path: Path) -> None:
     file = tmp_path / "SITE.toml"
     file.write_text(
         '[gateway]\nid = "Not A Name"\n[mqtt]\nurl = "http://x"\n[[device]]\nid = "m-1"\nmodel = "no-such"\n'
     )
     done = park_gateway("check", file)
-    assert done.returncode == 1
+    assert done.returncode == 2
     for key in ("gateway.id", "mqtt.url", "model", "endpoint"):
         assert key in done.stderr
     assert "4 处错误 / 4 faults" in done.stderr
@@ -66,12 +70,58 @@ def test_check_names_every_fault_and_exits_1(tmp_path: Path) -> None:
 
 
 def test_run_refuses_a_site_with_faults_before_it_touches_anything(tmp_path: Path) -> None:
+    """With the code that keeps the supervisor from starting it again: the file would be as wrong as before."""
     file = tmp_path / "SITE.toml"
     file.write_text('[gateway]\nid = "gw-1"\n')
     done = park_gateway("run", file)
-    assert done.returncode == 1
-    assert "mqtt" in done.stderr
+    assert done.returncode == EXIT_CONFIGURATION
+    assert "mqtt.url: is missing; add it, or set PARK_MQTT_URL" in done.stderr
     assert not (tmp_path / "outbox").exists()
+
+
+def test_an_authority_that_is_none_is_a_wrong_site_too(site: Path) -> None:
+    """It is found only when the connection is prepared."""
+    (site.parent / "authority.pem").write_text("nothing")
+    text = site.read_text().replace("mqtt://", "mqtts://").replace("[mqtt]", '[mqtt]\nca_file = "authority.pem"')
+    site.write_text(text)
+    done = park_gateway("run", site)
+    assert done.returncode == EXIT_CONFIGURATION
+    assert "authority.pem: mqtt.ca_file" in done.stderr
+
+
+def test_help_lists_the_exit_codes() -> None:
+    shown = " ".join(park_gateway("--help").stdout.replace("│", " ").split())
+    assert "退出码 exit codes: 0 " in shown
+    assert "2 命令行或站点文件有误" in shown
+
+
+# Without a broker
+
+
+@pytest.fixture
+def brokerless(tmp_path: Path) -> Path:
+    """A site whose broker comes from the environment."""
+    file = tmp_path / "SITE.toml"
+    file.write_text('[gateway]\nid = "gw-1"\n' + meter_table("m-1", 1))
+    return file
+
+
+def test_check_needs_no_broker_and_says_what_run_will_need(brokerless: Path) -> None:
+    done = park_gateway("check", brokerless)
+    assert done.returncode == 0, done.stderr
+    assert "no faults; devices: 1, points: 14" in done.stdout
+    assert "运行时须设 PARK_MQTT_URL" in done.stdout
+    done = park_gateway("run", brokerless)
+    assert done.returncode == EXIT_CONFIGURATION
+    assert "1 处错误 / 1 fault" in done.stderr
+
+
+def test_outbox_needs_no_broker(brokerless: Path) -> None:
+    (brokerless.parent / "outbox").mkdir()
+    report_at(time.time()).write(brokerless.parent / "outbox")
+    done = park_gateway("outbox", brokerless)
+    assert done.returncode == 0, done.stderr
+    assert "在线 online" in done.stdout
 
 
 # run

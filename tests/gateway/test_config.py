@@ -39,6 +39,7 @@ def test_a_good_site(site_file: Path) -> None:
     site = load_site(site_file, {})
     assert (site.gateway, site.data) == ("gw-1", site_file.parent / "store")
     mqtt = site.mqtt
+    assert mqtt is not None
     assert (mqtt.host, mqtt.port, mqtt.tls, mqtt.ca_file) == ("broker.example", 8884, True, None)
     assert (mqtt.credential.user, mqtt.credential.password) == ("gw-1", "pass:word")
     meter, own, tank = site.devices
@@ -99,9 +100,11 @@ def test_points_of_two_periods_are_read_apart(site_file: Path) -> None:
 
 def test_the_environment_wins(site_file: Path) -> None:
     mqtt = load_site(site_file, {"PARK_MQTT_URL": "mqtt://other:p%40ss@127.0.0.1"}).mqtt
+    assert mqtt is not None
     assert (mqtt.host, mqtt.port, mqtt.tls) == ("127.0.0.1", 1883, False)
     assert (mqtt.credential.user, mqtt.credential.password) == ("other", "p@ss")
     mqtt = load_site(site_file, {"PARK_MQTT_URL": "mqtt://127.0.0.1:1884"}).mqtt
+    assert mqtt is not None
     assert (mqtt.port, mqtt.credential.user) == (1884, "gw-1")
 
 
@@ -166,6 +169,103 @@ def test_a_password_is_never_shown(site_file: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_site(site_file, {"PARK_MQTT_URL": "http://u:hunter2@x"})
     assert "hunter2" not in str(caught.value)
+
+
+# Two tables that are one device
+
+
+def site_text(*tables: str) -> str:
+    head = '[gateway]\nid = "gw-1"\nmodels = "own"\n'
+    return head + "".join(f"[[device]]\n{table}\n" for table in tables)
+
+
+def modbus(name: str, model: str = "acrel-adw300", unit: int = 1, at: str = "modbus-tcp://h:502") -> str:
+    return f'id = "{name}"\nmodel = "{model}"\nendpoint = "{at}"\nunit = {unit}'
+
+
+def opcua(name: str, model: str = "generic-vessel-plc", root: str = "t", at: str = "opc.tcp://h/p") -> str:
+    return f'id = "{name}"\nmodel = "{model}"\nendpoint = "{at}"\nroot = "ns=2;s={root}"'
+
+
+def own_model(folder: Path, name: str, protocol: str, *points: str) -> None:
+    (folder / "own").mkdir(exist_ok=True)
+    lines = "".join(
+        f'{{ name = "p-{at}", quantity = "voltage", unit = "V", zh = "压", en = "V", {point} }},'
+        for at, point in enumerate(points)
+    )
+    head = f'model = "{name}"\nname = {{ zh = "表", en = "Meter" }}\nprotocol = "{protocol}"\nsource = "test"\n'
+    (folder / "own" / f"{name}.toml").write_text(f"{head}point = [{lines}]\n")
+
+
+@pytest.fixture
+def own_models(tmp_path: Path) -> Path:
+    """Parts of a PLC: registers 0-1, 1-2, 10, two bits of 20, and nodes of a common root."""
+    own_model(tmp_path, "low", "modbus", 'address = 0, type = "u32"')
+    own_model(tmp_path, "middle", "modbus", 'address = 1, type = "u32"')
+    own_model(tmp_path, "high", "modbus", 'address = 10, type = "u16"')
+    own_model(tmp_path, "bit-1", "modbus", 'address = 20, type = "u16", bit = 1')
+    own_model(tmp_path, "bit-2", "modbus", 'address = 20, type = "u16", bit = 2')
+    own_model(tmp_path, "pump", "opcua", 'node = "Pump"')
+    own_model(tmp_path, "valve", "opcua", 'node = "Valve"')
+    own_model(tmp_path, "deep-pump", "opcua", 'node = "t.Pump"')
+    own_model(tmp_path, "weather", "opcua", 'node = "ns=3;s=wind"')
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (modbus("a"), modbus("b")),
+        (modbus("a"), modbus("b", at="modbus-tcp://H")),
+        (modbus("a"), modbus("b", at="modbus-rtu-over-tcp://h:502")),
+        (modbus("a"), modbus("b", "janitza-umg96rm-e")),
+        (modbus("a", "low"), modbus("b", "low")),
+        (modbus("a", "low"), modbus("b", "middle")),
+        (modbus("a", "bit-1"), modbus("b", "bit-1")),
+        (opcua("a"), opcua("b")),
+        (opcua("a", "generic-gate-pass"), opcua("b", "generic-gate-pass")),
+        (opcua("a", "pump"), opcua("b", "pump")),
+        (opcua("a", "pump", root="x.t"), opcua("b", "deep-pump", root="x")),
+        (opcua("a", "weather"), opcua("b", "weather")),
+    ],
+    ids=[
+        *("copied", "default port and case", "other framing", "two whole instruments", "own copied", "own overlap"),
+        *("same bit", "opcua copied", "opcua events", "opcua own", "opcua respelled", "opcua whole id, same root"),
+    ],
+)
+def test_two_tables_of_one_device_are_named_both(own_models: Path, first: str, second: str) -> None:
+    file = own_models / "site.toml"
+    file.write_text(site_text(first, second))
+    with pytest.raises(ConfigError) as caught:
+        load_site(file, {}, needs_broker=False)
+    (fault,) = caught.value.faults
+    assert fault.key in {"device.b.unit", "device.b.root"}
+    assert "device 'a' " in fault.problem
+
+
+@pytest.mark.parametrize(
+    "tables",
+    [
+        (modbus("a"), modbus("b", unit=2)),
+        (modbus("a"), modbus("b", at="modbus-tcp://h:503")),
+        (modbus("a"), modbus("b", at="modbus-tcp://other:502")),
+        (modbus("a", "low"), modbus("b", "high"), modbus("c", "bit-1"), modbus("d", "bit-2")),
+        (modbus("a", "janitza-umg96rm-e"), modbus("b", "low"), modbus("c", "high")),
+        (modbus("b", "low"), modbus("a", "janitza-umg96rm-e")),
+        (opcua("a"), opcua("b", root="u")),
+        (opcua("a"), opcua("b", at="opc.tcp://h/q")),
+        (opcua("a", "pump"), opcua("b", "valve")),
+        (opcua("a", "weather"), opcua("b", "weather", root="u")),
+    ],
+    ids=[
+        *("unit", "port", "host", "own parts of a PLC", "own beside a whole one", "own before a whole one"),
+        *("root", "path", "own parts below one root", "one weather for two"),
+    ],
+)
+def test_devices_that_share_an_address_for_a_reason_are_left_alone(own_models: Path, tables: tuple[str, ...]) -> None:
+    file = own_models / "site.toml"
+    file.write_text(site_text(*tables))
+    assert len(load_site(file, {}, needs_broker=False).devices) == len(tables)
 
 
 def test_no_file_no_devices(tmp_path: Path) -> None:

@@ -76,22 +76,34 @@ def test_the_back_off_doubles_with_jitter_up_to_thirty_seconds() -> None:
 
 @given(
     st.integers(0, 64),
-    st.lists(st.tuples(st.sampled_from(["send", "ack", "expire"]), st.integers(0, 9), st.floats(0, 5)), max_size=60),
+    st.lists(
+        st.tuples(st.sampled_from(["send", "ack", "expire", "restart", "credit"]), st.integers(0, 9), st.floats(0, 5)),
+        max_size=60,
+    ),
 )
 def test_never_more_than_the_window_and_never_stuck(window: int, steps: list[tuple[str, int, float]]) -> None:
     flow = Flow(window=window, oldest=1, next=1)
-    now = 0.0
+    now, sent_to = 0.0, 1
     for what, number, wait_s in steps:
         now += wait_s
         if what == "send":
             room = min(flow.room(1_000), number)
             if room:
                 flow.send(flow.next + room - 1, now)
+                assert flow.next <= flow.oldest + flow.window
         elif what == "ack":
-            flow.acknowledge(min(flow.oldest + number, flow.next), now)
+            flow.acknowledge(min(flow.oldest + number, sent_to), now)
+        elif what == "restart":
+            was_sent = flow.next > flow.oldest
+            assert flow.restart() == was_sent
+            assert (flow.next, flow.timeout_s) == (flow.oldest, FIRST_TIMEOUT_S)
+        elif what == "credit":
+            flow.window = number
         else:
             flow.expire(now)
-        assert flow.oldest <= flow.next <= flow.oldest + window
+        # An ack may cover what was sent before the lane was begun again.
+        sent_to = max(sent_to, flow.next)
+        assert flow.oldest <= flow.next <= sent_to
         assert (flow.due is not None) == (flow.next > flow.oldest)
         assert flow.due is None or flow.due <= now + MOST_TIMEOUT_S
 

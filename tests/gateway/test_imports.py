@@ -9,7 +9,7 @@ import pytest
 import park_gateway
 
 HEAVY = {"numpy", "fastapi", "starlette", "uvicorn", "sqlalchemy", "alembic", "psycopg"}
-OPCUA = {"park_gateway.opcua", "park_gateway.subscriber"}
+OPCUA = {f"park_gateway.{name}" for name in ("opcua", "opcua_security", "certificate", "subscriber")}
 MODULES = sorted(module.name for module in pkgutil.iter_modules(park_gateway.__path__, "park_gateway."))
 
 

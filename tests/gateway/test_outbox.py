@@ -3,10 +3,8 @@
 import subprocess
 import sys
 import textwrap
-from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,7 +18,7 @@ from support.outboxes import (
     Clock,
     ack_up_to,
     birth_of,
-    close_outboxes,
+    filled,
     open_outbox,
     readings_at,
     seal_values,
@@ -30,25 +28,6 @@ from support.outboxes import (
 
 LIVE, BACKFILL = Lane.LIVE, Lane.BACKFILL
 TESTS = Path(__file__).parents[1]
-
-
-@pytest.fixture
-def clock() -> Generator[Clock]:
-    yield Clock()
-    close_outboxes()
-
-
-@pytest.fixture
-def outbox(tmp_path: Path, clock: Clock) -> Outbox:
-    return open_outbox(tmp_path / "outbox", clock)
-
-
-def filled(outbox: Outbox, clock: Clock, batches: int) -> list[Any]:
-    """Live batches that hold 0, 1, 2, ..."""
-    for value in range(batches):
-        seal_values(outbox, clock, float(value))
-        clock.wait(0.1)
-    return waiting(outbox)
 
 
 # Acks

@@ -1,5 +1,6 @@
 """The outbox when the disk is full, fails, was killed over, or has lost what it was given."""
 
+import contextlib
 import json
 import os
 import random
@@ -9,7 +10,6 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -19,17 +19,12 @@ from park_gateway.reading import SampleSpan
 from park_gateway.trace import Trace
 from park_wire.batch import GENESIS, Batch, Lane, Tombstone
 from park_wire.errors import StoreError, StoreFull
+from support.failing_disk import failing_syncs, small_disk
 from support.outboxes import Clock, ack_up_to, close_outboxes, open_outbox, readings_at, seal_values, values_in, waiting
 
 LIVE, BACKFILL = Lane.LIVE, Lane.BACKFILL
 TESTS = Path(__file__).parents[1]
 SMALL_QUOTA = 512 * 1024
-
-
-@pytest.fixture
-def clock() -> Generator[Clock]:
-    yield Clock()
-    close_outboxes()
 
 
 def noise(n: int) -> list[float]:
@@ -109,12 +104,8 @@ def test_what_is_given_up_is_told_by_a_tombstone(tmp_path: Path, clock: Clock) -
 
 
 def test_deletion_finds_room_on_a_full_disk(tmp_path: Path, clock: Clock) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=9m", "tmpfs", disk], check=False).returncode:
-        pytest.skip("needs the right to mount a tmpfs")
-    outbox = None
-    try:
+    with small_disk(tmp_path / "disk", 9) as disk, contextlib.ExitStack() as opened:
+        opened.callback(close_outboxes)
         outbox = open_outbox(disk / "outbox", clock)
         before = noise(500)
         seal_values(outbox, clock, *before)
@@ -133,11 +124,7 @@ def test_deletion_finds_room_on_a_full_disk(tmp_path: Path, clock: Clock) -> Non
         assert [message.envelope.seq for message in waiting(outbox)] == [newest.envelope.seq + 1]
         assert drain(outbox) == refused
         outbox.close()
-        outbox = open_outbox(disk / "outbox", clock)
-    finally:
-        if outbox is not None:
-            outbox.close()
-        subprocess.run(["umount", disk], check=True)
+        open_outbox(disk / "outbox", clock)
 
 
 def test_the_log_stays_small_and_the_ballast_is_twice_its_size(tmp_path: Path, clock: Clock) -> None:
@@ -159,8 +146,6 @@ def test_the_log_stays_small_and_the_ballast_is_twice_its_size(tmp_path: Path, c
 
 @pytest.mark.parametrize("nth", [1, 2, 3])
 def test_a_failed_fsync_ends_every_claim(tmp_path: Path, clock: Clock, nth: int) -> None:
-    if shutil.which("strace") is None:
-        pytest.skip("needs strace (Debian package strace)")
     script = textwrap.dedent("""
         import sys
         from pathlib import Path
@@ -186,28 +171,17 @@ def test_a_failed_fsync_ends_every_claim(tmp_path: Path, clock: Clock, nth: int)
                     sys.exit("worked after a failed fsync")
             sys.exit(7)
     """)
-    child = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", script, str(tmp_path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=TESTS,
-    )
-    assert child.stdout is not None
-    assert child.stdin is not None
-    assert child.stdout.readline() == b"ready\n"
-    tracer = subprocess.Popen(
-        ["strace", "-f", "-e", f"inject=fsync,fdatasync:error=EIO:when={nth}", "-p", str(child.pid)],
-        stderr=subprocess.PIPE,
-    )
-    assert tracer.stderr is not None
-    if b"attached" not in tracer.stderr.readline():
-        child.kill()
-        child.communicate()
-        tracer.communicate()
-        pytest.skip("needs the right to trace a process")
-    out, err = child.communicate(b"go\n", timeout=30)
-    tracer.communicate(timeout=30)
+    ) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        with failing_syncs(child.pid, when=str(nth)):
+            out, err = child.communicate(b"go\n", timeout=30)
     assert child.returncode == 7, err.decode()
     confirmed = [float(line) for line in out.split()]
     outbox = open_outbox(tmp_path, clock)

@@ -1,8 +1,6 @@
 """What the outbox seals: how readings become batches, in which lane, and what each promises."""
 
-from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +13,7 @@ from support.outboxes import (
     START_US,
     Clock,
     ack_up_to,
-    close_outboxes,
+    filled,
     open_outbox,
     readings_at,
     seal_values,
@@ -24,26 +22,6 @@ from support.outboxes import (
 )
 
 LIVE, BACKFILL = Lane.LIVE, Lane.BACKFILL
-TESTS = Path(__file__).parents[1]
-
-
-@pytest.fixture
-def clock() -> Generator[Clock]:
-    yield Clock()
-    close_outboxes()
-
-
-@pytest.fixture
-def outbox(tmp_path: Path, clock: Clock) -> Outbox:
-    return open_outbox(tmp_path / "outbox", clock)
-
-
-def filled(outbox: Outbox, clock: Clock, batches: int) -> list[Any]:
-    """Live batches that hold 0, 1, 2, ..."""
-    for value in range(batches):
-        seal_values(outbox, clock, float(value))
-        clock.wait(0.1)
-    return waiting(outbox)
 
 
 # What is sealed

@@ -3,32 +3,20 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncGenerator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from park_gateway.mqtt import MOST_UNCONFIRMED
 from park_gateway.outbox_thread import OutboxThread
 from park_gateway.publish import LIVE_WINDOW
-from park_platform.embedded.broker import Broker
 from park_wire.batch import GENESIS, Batch, Lane, Origin
 from park_wire.errors import StoreFull
 from park_wire.messages import Ack
 from support.gateway_edge import WAIT_S, Edge, until
-from support.outboxes import BIRTH, ack_up_to, birth_of, close_outboxes, open_outbox, readings_at, waiting
+from support.outboxes import BIRTH, ack_up_to, birth_of, open_outbox, readings_at, waiting
 
 LIVE, BACKFILL = Lane.LIVE, Lane.BACKFILL
-
-
-@pytest.fixture
-async def edge(tmp_path: Path, broker: Broker) -> AsyncGenerator[Edge]:
-    edge = Edge(tmp_path, broker)
-    yield edge
-    with contextlib.suppress(RuntimeError):
-        await edge.outbox.close()
-    close_outboxes()
 
 
 async def test_what_is_sealed_reaches_the_centre_once_and_leaves_the_outbox(edge: Edge) -> None:

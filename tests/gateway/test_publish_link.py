@@ -2,16 +2,14 @@
 
 import asyncio
 import contextlib
+import socket
 import time
-from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
-
-import pytest
+from typing import Any
 
 from park_gateway.mqtt import Mqtt
 from park_gateway.publish import drain
-from park_platform.embedded.accounts import INGEST
 from park_platform.embedded.broker import Broker
 from park_wire.batch import Lane
 from park_wire.messages import Ack
@@ -21,15 +19,6 @@ from support.gateway_edge import Edge, until
 from support.outboxes import close_outboxes
 
 LIVE, BACKFILL = Lane.LIVE, Lane.BACKFILL
-
-
-@pytest.fixture
-async def edge(tmp_path: Path, broker: Broker) -> AsyncGenerator[Edge]:
-    edge = Edge(tmp_path, broker)
-    yield edge
-    with contextlib.suppress(RuntimeError):
-        await edge.outbox.close()
-    close_outboxes()
 
 
 async def test_status_comes_at_once_and_the_last_one_says_offline(edge: Edge) -> None:
@@ -82,38 +71,34 @@ async def test_a_retained_ack_is_ignored(edge: Edge) -> None:
 
 
 async def test_without_a_broker_everything_waits_and_a_broker_restart_loses_nothing(
-    tmp_path: Path, service_folder: Path
+    tmp_path: Path, own_broker: Broker
 ) -> None:
-    broker = Broker(service_folder / "broker")
-    broker.accounts.add(INGEST)
-    broker.start()
-    edge = Edge(tmp_path, broker)
-    broker.stop()
+    edge = Edge(tmp_path, own_broker)
+    own_broker.stop()
     try:
         async with edge.draining():
             written = await edge.write(5)
             await asyncio.sleep(0.3)
             assert not edge.delivery.online
             assert edge.outbox.outbox.lanes[LIVE].batches == 5
-            broker.start()
+            own_broker.start()
             with edge.centre():
                 await until(edge.lane_is_empty, "everything, after the broker came up")
                 assert edge.delivery.online
                 edge.books.silent = True
                 written += await edge.write(5)
                 await until(lambda: len(edge.books.unacknowledged(LIVE)) == 5, "all has arrived")
-                broker.stop()
+                own_broker.stop()
             await until(lambda: not edge.delivery.online, "the loss is noticed")
             written += await edge.write(5)
             edge.books.silent = False
             started = time.monotonic()
-            broker.start()
+            own_broker.start()
             with edge.centre():
                 await until(edge.lane_is_empty, "everything, after the broker came back")
                 assert time.monotonic() - started < 8
         assert edge.books.values() == written
     finally:
-        broker.stop()
         await edge.outbox.close()
         close_outboxes()
 
@@ -142,3 +127,11 @@ async def test_a_vanished_gateway_is_reported_by_its_will(edge: Edge) -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await task
     assert edge.books.statuses[-1].run == edge.outbox.outbox.run
+
+
+async def test_a_batch_does_not_wait_for_the_one_before(edge: Edge) -> None:
+    """Without TCP_NODELAY a second small message waits for the broker's TCP to confirm the first, up to 40 ms."""
+    async with edge.mqtt.connected(b"will") as connection:
+        library: Any = connection
+        link = library._client.socket()
+        assert link.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -115,7 +115,7 @@ def _time_us(item: Mapping[str, Any]) -> int:
 def _values(message: Mapping[str, Any]) -> set[tuple[int, int, float]]:
     if message["kind"] not in {"snapshot", "values"}:
         return set()
-    return set(zip(message["point"], message["time"], message["value"], strict=True))
+    return set(zip(message["point"], message["time_us"], message["value"], strict=True))
 
 
 def _is_newer(message: Mapping[str, Any], point: int, taken_us: int) -> bool:

@@ -1,6 +1,5 @@
 """`park up` as people run it: started, stopped by Ctrl-C, started again; `park up --check`; and what it refuses."""
 
-import os
 import re
 import socket
 import subprocess
@@ -22,7 +21,8 @@ from typer.testing import CliRunner
 from park_platform import check
 from park_platform.cli.up import app
 from park_platform.program import running_pid
-from support.park import park_command, park_folder
+from support.failing_disk import small_disk
+from support.park import park_command, park_folder, whole_park
 from support.processes import children_of, is_alive, wait_until
 
 VESSELS = {"tank-1", "tank-2", "reactor-1", "boiler-drum-1"}
@@ -147,7 +147,8 @@ def test_ctrl_c_stops_all_in_order_and_a_second_start_finds_its_data(tmp_path: P
 def test_check_proves_every_hop() -> None:
     done = park_command("up", "--check")
     assert done.returncode == 0, done.stdout + done.stderr
-    hops = ["field", "gateway", "broker", "intake", "database", "operate", "api", "live stream", "alarm", "alarm live"]
+    path = ["field", "gateway", "broker", "database", "intake", "readings", "operate", "api"]
+    hops = [*path, "live stream", "alarm", "alarm in api", "alarm live"]
     for hop in hops:
         assert re.search(rf"^  {hop} +ok ", done.stdout, re.MULTILINE), done.stdout
 
@@ -156,13 +157,58 @@ def test_check_names_the_hop_that_is_broken(monkeypatch: pytest.MonkeyPatch) -> 
     """The same command within this process, because here a hop need not be given 20 s to prove itself."""
     monkeypatch.setattr(check, "WITHIN_S", 4.0)
     try:
-        done = CliRunner().invoke(app, ["--check", "--without", "ingest"])
+        done = CliRunner().invoke(app, ["--check", "--without", "broker"])
     finally:
         structlog.reset_defaults()  # the command has set logging up for its own standard error
     assert done.exit_code == 1, done.output
-    assert re.search(r"^  broker +ok ", done.output, re.MULTILINE), done.output
-    assert re.search(r"^  intake +BROKEN ", done.output, re.MULTILINE), done.output
-    assert "broken at 故障环节: intake: " in done.output
+    assert re.search(r"^  gateway +ok ", done.output, re.MULTILINE), done.output
+    assert re.search(r"^  broker +BROKEN ", done.output, re.MULTILINE), done.output
+    assert "broken at 故障环节: broker: " in done.output
+    assert "its last words 最后日志:\n" in done.output
+
+
+def test_whatever_dies_the_check_names_its_hop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One park loses its parts from the end of the path to its beginning; readings of before prove nothing."""
+    monkeypatch.setattr(check, "WITHIN_S", 3.0)
+    with park_folder() as folder, whole_park(folder, trace=True) as park:
+        for part, hop in {
+            "serve": "api",
+            "operate": "operate",
+            "ingest": "intake",
+            "postgres": "database",
+            "broker": "broker",
+            "gateway-gw-1": "gateway",
+            "sim": "field",
+        }.items():
+            park.park.supervisor.retire(part)
+            hops = check.run_check(park.park, {link.role: link.token for link in park.links.values()})
+            assert [(each.name, each.ok) for each in hops][-1] == (hop, False), hops
+            assert all(each.ok for each in hops[:-1]), hops
+            assert hops[-1].last_words
+
+
+@pytest.mark.parametrize("given", [["--data", "x"], ["--port", "8000"], ["--site", "x"]])
+def test_check_takes_no_folder_port_or_site(given: list[str]) -> None:
+    done = CliRunner().invoke(app, ["--check", *given])
+    assert done.exit_code == 2
+    assert f"park up: --check: can't be combined with {given[0]}; leave {given[0]} out" in done.output
+
+
+def test_a_part_that_there_is_not_is_refused() -> None:
+    done = CliRunner().invoke(app, ["--check", "--without", "engine"])
+    assert done.exit_code == 2
+    assert "no part engine runs here; choose from postgres, broker, sim, gateway, ingest, operate, serve" in done.output
+
+
+def test_a_gateway_that_the_park_does_not_know_is_refused(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    assert park_command("sim", "site", str(site)).returncode == 0
+    gateway = site / "gateway.toml"
+    gateway.write_text(gateway.read_text("utf-8").replace('id = "gw-1"', 'id = "gw-9"', 1), "utf-8")
+    done = park_command("up", "--data", str(tmp_path / "data"), "--site", str(site))
+    assert done.returncode == 2
+    assert "gateway.toml: gateway.id: 'gw-9' is not among the gateways of park.toml: gw-1; use one id" in done.stderr
+    assert not (tmp_path / "data" / "postgres").exists()
 
 
 def test_a_port_in_use_is_said_before_anything_runs(tmp_path: Path) -> None:
@@ -174,15 +220,9 @@ def test_a_port_in_use_is_said_before_anything_runs(tmp_path: Path) -> None:
     assert not (tmp_path / "data" / "postgres").exists()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="a small file system can be mounted by root only")
 def test_a_disk_without_room_is_said(tmp_path: Path) -> None:
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)], check=True)
-    try:
+    with small_disk(tmp_path / "disk", 24) as disk:
         done = park_command("up", "--data", str(disk / "data"))
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
     assert done.returncode == 1
     assert str(disk) in done.stderr
     assert re.search(r"room|space", done.stderr), done.stderr

@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from park_platform.embedded.broker import Broker
+from park_platform.sensing import intake
 from park_platform.storage.alarms import acknowledge, request_reset
 from park_platform.storage.journal import verify
 from park_platform.storage.scope import WHOLE_PARK, scoped
@@ -17,6 +19,7 @@ from park_wire.messages import Birth
 from support.database import ParkDatabase
 from support.edge import SECOND, Edge, now_us, points
 from support.intake import Rule, RunningIntake, make_park, running_intake
+from support.processes import wait_until
 from support.wire_samples import column_map, columns_of, sealed_from
 
 RULES: tuple[Rule, ...] = (
@@ -357,3 +360,13 @@ def test_events_are_stored_once(park_database: ParkDatabase, edge: Edge) -> None
         edge.gateway,
     )
     assert stored == [("weighbridge-1", "weigh-ticket", at, {"plate": "蒙B12345", "gross": 48.2})]
+
+
+def test_the_counts_are_in_the_log(running: RunningIntake, edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "_SAY_COUNTS_S", 0.0)
+    before = running.intake.counts.readings
+    with capture_logs() as lines:
+        edge.send([(0, now_us(), 1.5, 0)])
+        wait_until(
+            lambda: any(line["event"] == "intake_counts" and line["readings"] > before for line in lines), "its counts"
+        )

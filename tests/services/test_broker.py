@@ -12,17 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.client import topic_matches_sub
 
-from park_platform.embedded.accounts import (
+from park_platform.embedded.broker import Broker, subjects
+from park_platform.embedded.broker_accounts import (
     INGEST,
-    OPERATE,
     PROCESSES,
     SERVE,
     Account,
     Accounts,
-    enterprise_account,
     gateway_account,
 )
-from park_platform.embedded.broker import Broker, subjects
 from park_platform.embedded.handshake import Answer, knock
 from park_platform.embedded.ports import LOOPBACK, choose_port, is_free
 from park_platform.embedded.store_limits import limit_store
@@ -41,22 +39,13 @@ TOPICS = (
 )
 MAY_PUBLISH = {
     "gw-a": {"park/1/gw/a/hello", "park/1/gw/a/birth", "park/1/gw/a/data", "park/1/gw/a/status"},
-    "ent-acme": {"park/1/push/acme/meter-1", "park/1/try/acme/meter-1"},
-    "ingest": {
-        *("park/1/gw/a/ack", "park/1/gw/b/ack", "park/1/receipt/acme", "park/1/receipt/bolt"),
-        *("park/1/live/values/a", "park/1/live/alarms"),
-    },
+    "ingest": {"park/1/gw/a/ack", "park/1/gw/b/ack", "park/1/live/values/a"},
     "serve": set[str](),
-    "operate": {"park/1/live/alarms"},
 }
 MAY_READ = {
     "gw-a": {"park/1/gw/a/ack"},
-    "ent-acme": {"park/1/receipt/acme"},
-    "ingest": {
-        topic for topic in TOPICS if topic.split("/")[2] in {"gw", "push", "try"} and not topic.endswith("/ack")
-    },
-    "serve": {"park/1/live/values/a", "park/1/live/alarms"},
-    "operate": {"park/1/live/values/a", "park/1/live/alarms", "park/1/gw/a/status", "park/1/gw/b/status"},
+    "ingest": {topic for topic in TOPICS if topic.split("/")[2] == "gw" and not topic.endswith("/ack")},
+    "serve": {"park/1/live/values/a"},
 }
 CROSS_TENANT = (
     *("#", "+/#", "park/#", "park/1/#", "park/1/gw/#", "park/1/gw/+/ack", "park/1/gw/+/data", "park/1/receipt/+"),
@@ -68,8 +57,8 @@ OBSERVER = Account("observer", publish=(), subscribe=("park/#",))
 
 @pytest.fixture(scope="module")
 def served(broker: Broker) -> Broker:
-    """The session's broker with a gateway, an enterprise and one who sees everything."""
-    broker.accounts.add(gateway_account("a"), enterprise_account("acme"), OBSERVER)
+    """The session's broker with a gateway and one who sees everything."""
+    broker.accounts.add(gateway_account("a"), OBSERVER)
     broker.reload()
     return broker
 
@@ -81,7 +70,7 @@ def test_only_users_with_their_password_get_in(served: Broker) -> None:
     assert knock(served.port, "ingest", None, "c") is Answer.NOT_AUTHORISED
     assert knock(served.port, "ingest", "", "c") is Answer.NOT_AUTHORISED
     assert knock(served.port, "ingest", password[:-1], "c") is Answer.NOT_AUTHORISED
-    assert knock(served.port, "operate", password, "c") is Answer.NOT_AUTHORISED
+    assert knock(served.port, "serve", password, "c") is Answer.NOT_AUTHORISED
     assert knock(served.port, "nobody", password, "c") is Answer.NOT_AUTHORISED
 
 
@@ -132,8 +121,8 @@ def test_a_foreign_publish_is_dropped(served: Broker, user: str) -> None:
             # The broker confirms also what it drops: a publisher can't tell.
             client.publish(topic, qos=1)
         with MqttClient(served.url("ingest")) as last:
-            last.publish("park/1/receipt/last")
-        while "park/1/receipt/last" not in observer.topics(1):
+            last.publish("park/1/live/values/last")
+        while "park/1/live/values/last" not in observer.topics(1):
             observer.topics(len(observer.received) + 1)
         assert sorted(observer.topics()[:-1]) == sorted([*MAY_PUBLISH[user]] * 2)
         assert client.connected
@@ -150,9 +139,8 @@ def test_a_foreign_subscription_is_refused(served: Broker, user: str) -> None:
     with MqttClient(served.url(user)) as client:
         assert {topic for topic in TOPICS if client.subscribe(topic) == 0} == MAY_READ[user]
         granted = {topic for topic in CROSS_TENANT if client.subscribe(topic) != REFUSED}
-    rights = {"ingest": {"park/1/gw/+/data", "park/1/push/+/+"}}
-    inside = {"park/1/live/#", "park/1/live/values/+"}
-    assert granted == rights.get(user, inside if user in {"serve", "operate"} else set())
+    rights = {"ingest": {"park/1/gw/+/data"}, "serve": {"park/1/live/values/+"}}
+    assert granted == rights.get(user, set())
 
 
 @pytest.mark.parametrize(
@@ -172,7 +160,6 @@ def test_a_gateway_publishes_nowhere_else(served: Broker, topic: str) -> None:
 def test_intake_gets_confirmed_messages_and_a_gateway_needs_no_session(served: Broker) -> None:
     with MqttClient(served.url("ingest")) as ingest, MqttClient(served.url("gw-a")) as gateway:
         assert [ingest.subscribe(f"park/1/gw/a/{leaf}", 1) for leaf in UPWARD] == [1] * 4
-        assert ingest.subscribe("park/1/push/+/+", 1) == 1
         assert gateway.subscribe("park/1/gw/a/ack", 0) == 0
         gateway.publish("park/1/gw/a/data", os.urandom(2_000_000))
         ingest.publish("park/1/gw/a/ack", b"ack", 0)
@@ -203,18 +190,14 @@ def test_accounts_change_without_dropping_others(served: Broker) -> None:
         served.reload()
         with MqttClient(served.url("gw-fresh")) as fresh:
             fresh.publish("park/1/gw/fresh/data")
-            former = served.accounts.password("gw-fresh")
-            served.accounts.renew("gw-fresh")
-            served.reload()
-            fresh.wait_lost()
-        assert knock(served.port, "gw-fresh", former, "c") is Answer.NOT_AUTHORISED
-        with MqttClient(served.url("gw-fresh")) as fresh:
+            password = served.accounts.password("gw-fresh")
             served.accounts.remove("gw-fresh")
             served.reload()
             fresh.wait_lost()
+        assert knock(served.port, "gw-fresh", password, "c") is Answer.NOT_AUTHORISED
         with pytest.raises(ServiceError, match=r"no user 'gw-fresh'; it has .*ingest"):
             served.url("gw-fresh")
-        other.publish("park/1/receipt/acme")
+        other.publish("park/1/gw/a/ack")
         assert other.connected
 
 
@@ -229,21 +212,21 @@ def test_another_object_reloads_the_running_broker(served: Broker) -> None:
 
 def test_what_is_queued_survives_kill_and_restart(service_folder: Path) -> None:
     broker = Broker(service_folder / "broker")
-    broker.accounts.add(*PROCESSES, enterprise_account("acme"))
+    broker.accounts.add(*PROCESSES, gateway_account("acme"))
     broker.start()
     address, pid = broker.url("ingest"), broker.pid
     assert pid is not None
-    with MqttClient(address, client_id="push-session", clean=False) as reader:
-        assert reader.subscribe("park/1/push/+/+", 1) == 1
-    with MqttClient(broker.url("ent-acme")) as writer:
+    with MqttClient(address, client_id="intake-session", clean=False) as reader:
+        assert reader.subscribe("park/1/gw/+/data", 1) == 1
+    with MqttClient(broker.url("gw-acme")) as writer:
         for number in range(20):
-            writer.publish("park/1/push/acme/meter", str(number).encode())
+            writer.publish("park/1/gw/acme/data", str(number).encode())
     os.kill(pid, signal.SIGKILL)
     broker.stop()
     again = Broker(service_folder / "broker")
     again.start()
     assert again.url("ingest") == address
-    with MqttClient(address, client_id="push-session", clean=False) as reader:
+    with MqttClient(address, client_id="intake-session", clean=False) as reader:
         assert reader.session_present
         reader.topics(20)
         assert [message.payload for message in reader.received] == [str(number).encode() for number in range(20)]
@@ -288,31 +271,31 @@ def test_ports(service_folder: Path) -> None:
 
 def test_a_full_store_confirms_nothing_and_recovers(service_folder: Path) -> None:
     broker = Broker(service_folder / "broker", store_bytes=1_500_000)
-    broker.accounts.add(INGEST, enterprise_account("acme"))
+    broker.accounts.add(INGEST, gateway_account("acme"))
     broker.start()
-    with MqttClient(broker.url("ingest"), client_id="push-session", clean=False) as reader:
-        reader.subscribe("park/1/push/+/+", 1)
-    with MqttClient(broker.url("ent-acme")) as writer:
-        confirmed = sum(writer.is_confirmed("park/1/push/acme/meter", os.urandom(100_000)) for _ in range(12))
+    with MqttClient(broker.url("ingest"), client_id="intake-session", clean=False) as reader:
+        reader.subscribe("park/1/gw/+/data", 1)
+    with MqttClient(broker.url("gw-acme")) as writer:
+        confirmed = sum(writer.is_confirmed("park/1/gw/acme/data", os.urandom(100_000)) for _ in range(12))
         assert 5 <= confirmed < 12
         assert not writer.connected
-    with MqttClient(broker.url("ingest"), client_id="push-session", clean=False) as reader:
+    with MqttClient(broker.url("ingest"), client_id="intake-session", clean=False) as reader:
         assert len(reader.topics(confirmed)) == confirmed
     # The room is free once the broker has taken the reader's confirmations in.
-    assert is_confirmed_soon(broker.url("ent-acme"), "park/1/push/acme/meter", os.urandom(100_000))
+    assert is_confirmed_soon(broker.url("gw-acme"), "park/1/gw/acme/data", os.urandom(100_000))
     broker.stop()
 
 
 def test_retained_messages_can_not_lock_others_out(service_folder: Path) -> None:
     broker = Broker(service_folder / "broker", store_bytes=1_500_000)
-    broker.accounts.add(INGEST, enterprise_account("acme"))
+    broker.accounts.add(INGEST, Account("many", ("park/1/push/acme/+",), ()))
     broker.start()
     for number in range(70):
-        with MqttClient(broker.url("ent-acme")) as writer:
+        with MqttClient(broker.url("many")) as writer:
             writer.publish(f"park/1/push/acme/meter-{number}", os.urandom(30_000), 0, retain=True)
     with MqttClient(broker.url("ingest")) as reader:
         assert reader.connected
-        assert reader.subscribe("park/1/push/+/+", 1) == 1
+        assert reader.subscribe("park/1/gw/+/data", 1) == 1
     broker.stop()
 
 
@@ -349,13 +332,13 @@ def test_accounts_are_kept_by_many_at_once(tmp_path: Path) -> None:
 
 def test_accounts_come_back_as_they_were(tmp_path: Path) -> None:
     accounts = Accounts(tmp_path / "broker")
-    accounts.add(INGEST, SERVE, OPERATE)
+    accounts.add(INGEST, SERVE)
     first = accounts.credentials()
     password = accounts.password("ingest")
     accounts.add(INGEST)
     assert accounts.credentials() == first
     assert accounts.password("ingest") == password
-    assert {credential.account for credential in first.values()} == {INGEST, SERVE, OPERATE}
+    assert {credential.account for credential in first.values()} == {INGEST, SERVE}
 
 
 def test_damaged_files_are_named(tmp_path: Path) -> None:

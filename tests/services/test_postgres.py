@@ -11,9 +11,9 @@ import psycopg
 import pytest
 
 from park_platform.embedded import postgres as postgres_module
-from park_platform.embedded.account import can_reach, choose_user
 from park_platform.embedded.ports import LOOPBACK, choose_port
 from park_platform.embedded.postgres import Postgres
+from park_platform.embedded.unix_user import can_reach, choose_user
 from park_platform.program import User
 from park_wire.errors import ServiceError
 from support.processes import children_of, end, is_alive, read_words, run_script, wait_until

@@ -4,18 +4,18 @@ import os
 import pwd
 import shutil
 import socket
-import subprocess
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from park_platform.embedded.account import check_room, choose_user
 from park_platform.embedded.ports import LOOPBACK, choose_port, is_free, keep_port, read_port
 from park_platform.embedded.postgres import Postgres
+from park_platform.embedded.unix_user import check_room, choose_user
 from park_platform.program import User
 from park_wire.errors import ServiceError
+from support.failing_disk import small_disk
 
 AS_ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="root's case; run the tests as root, too")
 
@@ -97,13 +97,8 @@ def test_no_room(tmp_path: Path) -> None:
         check_room(tmp_path, 1000 << 40, "PostgreSQL")
 
 
-@AS_ROOT
 def test_a_full_disk(service_folder: Path) -> None:
-    disk = service_folder / "disk"
-    disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", disk], capture_output=True).returncode:  # noqa: PLW1510
-        pytest.skip("this root may not mount a small disk")
-    try:
+    with small_disk(service_folder / "disk", 160) as disk:
         disk.chmod(0o711)
         server = Postgres(disk / "postgres")
         server.start()
@@ -116,8 +111,6 @@ def test_a_full_disk(service_folder: Path) -> None:
         (disk / "ballast").write_bytes(bytes(free))
         with pytest.raises(ServiceError, match=r"PostgreSQL needs 128 MB in .*, and \d+ MB are free"):
             Postgres(disk / "postgres").start()
-    finally:
-        subprocess.run(["umount", disk], check=True)
 
 
 @pytest.mark.parametrize(

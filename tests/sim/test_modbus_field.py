@@ -17,34 +17,22 @@ from park_sim.modbus_field import ModbusField, readable
 from park_sim.site import MODBUS_RTU, Address, FieldDevice, read_field
 from park_sim.world import World
 from park_wire.errors import ServiceError
-from support.simulated_field import free_ports, site_on_free_ports
+from support.simulated_field import START_US, SampleField, free_ports, site_on_free_ports
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-# Two in the afternoon, so that everything runs.
-START_US = 1_795_413_600_000_000
 
-
-class Line:
-    """The Modbus half of the sample site, whose world stands still unless a test moves it."""
+class Line(SampleField):
+    """The Modbus half of the sample site, and a client for each of its addresses."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.journal = Journal(folder / "sim", START_US)
-        self.devices = {
-            device.id: device
-            for device in read_field(site_on_free_ports(folder))
-            if device.model.protocol is Protocol.MODBUS
-        }
-        self.field = Field(World(1, START_US), list(self.devices.values()), self.journal)
-        self.now_us = START_US
+        super().__init__(folder, Protocol.MODBUS)
         self.clients: dict[Address, AsyncModbusTcpClient] = {}
         self.servers: list[ModbusField] = []
         self.tick()
 
     def tick(self) -> None:
-        self.now_us += 100_000
-        self.field.tick(self.now_us, 0.1)
+        self.move(100_000)
 
     async def start(self) -> None:
         for address in {device.address for device in self.devices.values()}:

@@ -11,17 +11,13 @@ from asyncua.client.client import Client
 from asyncua.common.node import Node
 
 from park_gateway.device import Protocol
-from park_sim.field import Field
-from park_sim.journal import Journal, read_journal
+from park_sim.journal import read_journal
 from park_sim.opcua_field import OpcuaField
-from park_sim.site import read_field
 from park_sim.traffic import Happening
-from park_sim.world import World
-from support.simulated_field import site_on_free_ports
+from support.simulated_field import SampleField
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-START_US = 1_795_413_600_000_000
 TICKET: dict[str, str | float | bool] = {
     "ticket": "1",
     "plate": "蒙B·T1001",
@@ -40,28 +36,19 @@ PASS: dict[str, str | float | bool] = {
 }
 
 
-class Plant:
-    """The OPC UA half of the sample site; its world and its updates move when a test says so."""
+class Plant(SampleField):
+    """The OPC UA half of the sample site; its updates move when a test says so."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.journal = Journal(folder / "sim", START_US)
-        self.devices = {
-            device.id: device
-            for device in read_field(site_on_free_ports(folder))
-            if device.model.protocol is Protocol.OPCUA
-        }
-        self.field = Field(World(1, START_US), list(self.devices.values()), self.journal)
-        self.now_us = START_US
-        self.field.tick(self.now_us, 0.1)
+        super().__init__(folder, Protocol.OPCUA)
+        self.move(0)
         (self.address,) = {device.address for device in self.devices.values()}
         self.server = OpcuaField(self.address, list(self.devices.values()), self.field)
         self.client = Client(str(self.address))
 
     async def tick(self) -> None:
         """A second later, every device is due."""
-        self.now_us += 1_000_000
-        self.field.tick(self.now_us, 0.1)
+        self.move(1_000_000)
         await self.server.update(self.now_us)
 
     async def value(self, node: str) -> ua.DataValue:

@@ -64,7 +64,7 @@ def test_the_command_runs_the_sample_site_takes_faults_and_stops_cleanly(tmp_pat
             assert out.rstrip().endswith("当前故障 on now: over-pressure tank-2 2 MPa/s")
 
             code, _, err = say("fault", "over-pressure", "tank-3", "--data", str(data))
-            assert code == 1
+            assert code == 2
             assert err.strip().endswith("'tank-3' is not known; did you mean tank-2? known are tank-2")
 
             with pytest.raises(ServiceError) as refused:
@@ -101,7 +101,7 @@ def test_world_writes_a_table_and_a_wrong_site_is_a_sentence(tmp_path: Path) -> 
     say("world", "--hours", "0.5", "--csv", str(again), "--start", "2026-11-23")
     assert again.read_bytes() == table.read_bytes()
     code, _, err = say("run", str(tmp_path / "none.toml"), "--data", str(tmp_path))
-    assert code == 1
+    assert code == 2
     assert "No such file or directory" in err
     assert "Traceback" not in err
 

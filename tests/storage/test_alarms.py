@@ -140,13 +140,6 @@ def test_notices_repeat_within_one_instant(owner: Owner) -> None:
     assert lines == instants == 12
 
 
-def test_each_raise_is_told_once(owner: Owner, fresh_park_database: ParkDatabase, start: int) -> None:
-    owner.feed([(0, start, HIGH), (1, start, HIGH), (0, start + SECOND, NORMAL)])
-    with fresh_park_database.connection() as connection:
-        rows = table(connection, "SELECT j.kind FROM notification_outbox o JOIN journal j USING (stream_id, seq)")
-    assert rows == [("raised",), ("raised",)]
-
-
 # rules that change --------------------------------------------------------------------------------------------------
 
 

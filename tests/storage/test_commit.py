@@ -122,6 +122,7 @@ def test_a_birth_of_another_gateway_changes_no_rules(
     with fresh_park_database.connection("ingest") as connection:
         own(connection, "other")
     owner.feed([(0, start, 1.5)])
+    assert owner.alarms() == [("high", "unacknowledged", 1)]
 
 
 def test_a_failing_tick_leaves_no_trace(owner: Owner, start: int) -> None:
@@ -208,7 +209,7 @@ def test_a_lane_that_was_given_up_and_goes_on_is_missing_from_there(owner: Owner
         ("backfill", 1, None),
         ("live", 6, None),
     ]
-    owner.feed(found=[(EPOCH, Lane.LIVE)])
+    owner.feed(recovered=[(EPOCH, Lane.LIVE)])
     assert owner.look("SELECT lane, from_seq, to_seq FROM gap") == [("backfill", 1, None)]
     [backfill, live] = lanes_of(owner.connection, owner.gateway.id)
     assert (backfill.lost, live.lost) == (True, False)
@@ -216,8 +217,8 @@ def test_a_lane_that_was_given_up_and_goes_on_is_missing_from_there(owner: Owner
 
 def test_attempts_are_counted_before_and_forgotten_after(owner: Owner) -> None:
     stream, sha256 = owner.claim.stream, bytes(32)
-    assert [begin_attempt(owner.connection, stream, sha256, "why") for _ in range(2)] == [1, 2]
+    assert [begin_attempt(owner.connection, stream, sha256) for _ in range(2)] == [1, 2]
     take_back_attempts(owner.connection, [(stream, sha256), (stream, bytes(31) + b"x")])
-    assert begin_attempt(owner.connection, stream, sha256, "why") == 2
+    assert begin_attempt(owner.connection, stream, sha256) == 2
     owner.feed(tried=[sha256])
-    assert begin_attempt(owner.connection, stream, sha256, "why") == 1
+    assert begin_attempt(owner.connection, stream, sha256) == 1

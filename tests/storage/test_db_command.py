@@ -13,6 +13,7 @@ from park_platform.storage.roles import REVISION, check_roles
 from support.database import ParkDatabase, role_passwords
 from support.series import DAY, NOON, SECOND, add_stream, frame_of
 from support.services import Databases
+from support.serving import seed_park
 
 
 def run(monkeypatch: pytest.MonkeyPatch, url: str | None, *arguments: str) -> tuple[int, str]:
@@ -59,7 +60,7 @@ def test_status_of_both_engines(park: ParkDatabase, monkeypatch: pytest.MonkeyPa
     found = json.loads(output)
     reading = found["series"][0]
     assert (found["schema"], found["raw_days"], reading["table"], reading["rows"]) == (REVISION, 90, "reading", 10_000)
-    assert found["edition"] == (None if found["engine"] == "plain" else "apache")
+    assert found["edition"] in ({None} if found["engine"] == "plain" else {"apache", "tsl"})
     assert reading["oldest"] == rows[-1][1] // DAY * DAY
     assert reading["newest"] == (NOON // DAY + 1) * DAY
     assert 52 < reading["bytes_per_row"] < 200
@@ -68,10 +69,33 @@ def test_status_of_both_engines(park: ParkDatabase, monkeypatch: pytest.MonkeyPa
     assert re.search(r"reading +\d+ partitions 分区, about 10000 rows .* 2026-11-2\d to 2026-11-24", output)
 
 
-def test_without_settings_or_database(postgres: Postgres, database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_settings_or_database(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     code, output = run(monkeypatch, None, "migrate")
     assert (code, "PARK_DB_URL: is not set" in output) == (2, True)
     code, output = run(monkeypatch, database, "status")
+    assert (code, "installation" in output) == (1, True), "a database without the schema"
+    code, output = run(monkeypatch, "postgresql://park:none@127.0.0.1:1/park", "status")
+    assert (code, "can't be reached" in output) == (1, True)
+
+
+def test_verify_counts_the_lines_and_names_the_first_broken_one(
+    fresh_park_database: ParkDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = fresh_park_database.url()
+    with fresh_park_database.connection() as connection:
+        seed_park(connection)
+        [(audited,)] = connection.execute("SELECT count(*) FROM audit").fetchall()
+        code, output = run(monkeypatch, url, "verify")
+        assert code == 0
+        assert "journal 报警日志 gw-alpha: 1 lines 行, whole 完整\n" in output
+        assert f"audit 审计: {audited} lines 行, whole 完整\n" in output
+        connection.execute("SET session_replication_role = 'replica'")
+        connection.execute(
+            "UPDATE journal SET note = 'x' WHERE stream_id = (SELECT id FROM stream WHERE name = 'gw-beta')"
+        )
+        connection.execute("UPDATE audit SET actor = 'nobody' WHERE id = 2")
+    code, output = run(monkeypatch, url, "verify")
     assert code == 1
-    code, output = run(monkeypatch, postgres.url().replace("127.0.0.1", "127.0.0.1:1, "), "status")
-    assert code == 1
+    assert "gw-alpha: 1 lines 行, whole 完整\n" in output
+    assert "gw-beta: 1 lines 行, BROKEN 已断裂: journal of gw-beta: line 1 was changed" in output
+    assert f"audit 审计: {audited} lines 行, BROKEN 已断裂: audit row 2 was changed" in output

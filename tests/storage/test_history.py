@@ -22,12 +22,6 @@ NOW = NOON + DAY
 
 
 @pytest.fixture
-def admin(park: ParkDatabase) -> Generator[Connection]:
-    with park.connection() as connection:
-        yield connection
-
-
-@pytest.fixture
 def api(park: ParkDatabase) -> Generator[Connection]:
     with park.connection("api") as connection, scoped(connection, WHOLE_PARK):
         yield connection

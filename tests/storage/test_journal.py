@@ -77,7 +77,7 @@ def test_a_changed_line_is_named(owner: Owner, tampered: Connection, column: str
     write(owner, 4)
     stream = owner.claim.stream
     tampered.execute(f"UPDATE journal SET {column} = {value} WHERE stream_id = %s AND seq = 3", (stream,))  # pyright: ignore[reportArgumentType]
-    assert verify(tampered, stream) == f"journal of stream {stream}: line 3 was changed or does not follow line 2"
+    assert verify(tampered, stream) == "journal of gw-edge: line 3 was changed or does not follow line 2"
 
 
 def _delete_third(connection: Connection, stream: int) -> None:

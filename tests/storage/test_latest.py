@@ -1,5 +1,4 @@
 import math
-from collections.abc import Generator
 
 import numpy as np
 import pytest
@@ -13,18 +12,6 @@ from park_sdk.frame import NEVER, Image
 from park_wire.errors import WireError
 from support.database import ParkDatabase
 from support.series import DAY, NOON, Row, add_points, add_stream, as_bytes, frame_of, ids
-
-
-@pytest.fixture
-def admin(park: ParkDatabase) -> Generator[Connection]:
-    with park.connection() as connection:
-        yield connection
-
-
-@pytest.fixture
-def ingest(park: ParkDatabase) -> Generator[Connection]:
-    with park.connection("ingest") as connection:
-        yield connection
 
 
 def save(connection: Connection, stream: int, image: Image, live_seq: int = 1) -> None:

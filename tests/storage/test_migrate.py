@@ -1,5 +1,7 @@
+import re
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from typing import get_args
 
 import psycopg
 import pytest
@@ -8,12 +10,16 @@ from alembic.script import ScriptDirectory
 from psycopg.conninfo import make_conninfo
 
 import park_platform.storage.migrate as migrate_module
+from park_platform import park_faults
 from park_platform.embedded.postgres import Postgres
+from park_platform.storage.alarm_rows import State
 from park_platform.storage.connect import ROLES, connect, role_name
 from park_platform.storage.engines.engine import DAY_US
 from park_platform.storage.engines.store import open_store
 from park_platform.storage.migrate import database_url, migrate, prepare
+from park_platform.storage.people import Role
 from park_platform.storage.roles import REVISION, as_owner, check_roles
+from park_sdk.rules import Priority, RuleKind
 from park_wire.errors import ConfigError, StoreError, StoreUnavailable
 from support.database import ParkDatabase, role_passwords
 from support.services import Databases
@@ -32,6 +38,27 @@ def test_the_revision_in_the_code_is_the_newest_script() -> None:
     config = Config()
     config.set_main_option("script_location", str(migrate_module._MIGRATIONS))  # pyright: ignore[reportPrivateUsage]
     assert ScriptDirectory.from_config(config).get_current_head() == REVISION
+
+
+def test_words_that_the_schema_spells_too(park_database: ParkDatabase) -> None:
+    with park_database.connection() as connection:
+        rows = connection.execute("SELECT key FROM rule WHERE kind = 'SYSTEM'").fetchall()
+        assert {key for (key,) in rows} == park_faults._RESERVED  # pyright: ignore[reportPrivateUsage]
+        for table, column, words in (
+            ("rule", "priority", set(Priority)),
+            ("person", "role", set(Role)),
+            ("alarm", "state", set(get_args(State))),
+            ("rule", "kind", {kind.name for kind in RuleKind} | {"SYSTEM"}),
+        ):
+            [(check,)] = connection.execute(
+                """
+                SELECT pg_get_constraintdef(c.oid) FROM pg_constraint c
+                JOIN pg_attribute a ON a.attrelid = c.conrelid AND c.conkey = ARRAY[a.attnum]
+                WHERE c.contype = 'c' AND c.conrelid = %s::regclass AND a.attname = %s
+                """,
+                (table, column),
+            ).fetchall()
+            assert set(re.findall(r"'(\w+)'", check)) == words, f"{table}.{column}"
 
 
 def test_twice_and_by_two_at_once(empty: str) -> None:

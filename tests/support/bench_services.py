@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from park_platform.embedded.accounts import PROCESSES, gateway_account
 from park_platform.embedded.broker import Broker
+from park_platform.embedded.broker_accounts import PROCESSES, gateway_account
 from park_platform.embedded.postgres import Postgres
 from park_platform.storage.connect import ROLES, role_name
 from park_platform.storage.migrate import database_url, migrate, prepare

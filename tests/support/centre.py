@@ -10,8 +10,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from park_gateway import site
-from park_platform.embedded.accounts import gateway_account
 from park_platform.embedded.broker import Broker
+from park_platform.embedded.broker_accounts import gateway_account
 from park_wire.batch import GENESIS, Batch, Lane, Tombstone, read_message
 from park_wire.messages import Ack, Birth, Hello, Status
 from park_wire.topics import UPWARD, gateway_topic, parse_gateway_topic

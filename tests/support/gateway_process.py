@@ -9,8 +9,8 @@ from typing import Any
 
 from park_gateway.site import Site
 from park_gateway.trace import VARIABLE
-from park_platform.embedded.accounts import gateway_account
 from park_platform.embedded.broker import Broker
+from park_platform.embedded.broker_accounts import gateway_account
 from park_wire.batch import Batch
 from support.centre import Books
 

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
 from typing import Any
 
-from park_platform.embedded.accounts import gateway_account
 from park_platform.embedded.broker import Broker
+from park_platform.embedded.broker_accounts import gateway_account
 from park_platform.park_file import ParkFile
 from park_platform.sensing.intake import Intake
 from park_platform.storage.park import PlanLine, apply_park

@@ -3,6 +3,7 @@
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from park_gateway.outbox import Outbox
 from park_gateway.reading import Readings
@@ -79,6 +80,14 @@ def values_in(messages: list[Batch | Tombstone]) -> list[float]:
 def waiting(outbox: Outbox, lane: Lane = Lane.LIVE) -> list[Batch | Tombstone]:
     """Everything that a lane still holds."""
     return outbox.unacknowledged(lane, 100_000)
+
+
+def filled(outbox: Outbox, clock: Clock, batches: int) -> list[Any]:
+    """Live batches that hold 0, 1, 2, ... and wait."""
+    for value in range(batches):
+        seal_values(outbox, clock, float(value))
+        clock.wait(0.1)
+    return waiting(outbox)
 
 
 def ack_up_to(outbox: Outbox, *messages: Batch | Tombstone, credit: int = 8) -> Ack:

@@ -26,7 +26,7 @@ import httpx
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
-from park_platform.embedded.account import choose_user
+from park_platform.embedded.unix_user import choose_user
 from park_platform.storage import connect as storage
 from park_platform.supervise import ChildState, Ended, Event
 from park_platform.up import Park, SigninLink

@@ -16,7 +16,7 @@ Registered by tests/conftest.py, so a test only names what it needs:
 - `postgres`: the cluster, `postgres.url()` is its superuser's address. Durability is on, as in a park.
 - `databases`: `create(template=…)` and `drop(url)` in it.
 - `database` and `module_database`: the address of an empty database for one test, or for one test module.
-- `broker`: has the accounts of all processes (`ingest`, `serve`, `operate`); other accounts are added as above.
+- `broker`: has the accounts of all processes (`ingest`, `serve`); other accounts are added as above.
 
 A test that kills or stops a server starts its own: `Postgres(service_folder / "postgres")`, in the test's main thread.
 """
@@ -34,8 +34,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from park_platform.embedded.accounts import PROCESSES
 from park_platform.embedded.broker import Broker
+from park_platform.embedded.broker_accounts import PROCESSES
 from park_platform.embedded.postgres import Postgres
 
 _PREFIX: Final = "parkhub-test-"

@@ -34,12 +34,13 @@ from park_platform.storage.latest import pack_image
 from park_platform.storage.people import Role, add_person, grant_access, make_signin_link
 from park_sdk.frame import Image
 from support.database import ParkDatabase
+from support.outlet import now_us
 
 # A client would load every certificate of the machine otherwise: 50 ms each time.
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 OWNERS = ("alpha", "beta", "park")
 CANARY = {owner: f"canary-{owner}" for owner in OWNERS}
-NOW_US = time.time_ns() // 1000
+NOW_US = now_us()
 PEOPLE = {
     "administrator": (Role.ADMINISTRATOR, None),
     "operator": (Role.OPERATOR, None),
@@ -255,27 +256,24 @@ def plant(connection: Connection, owner: str, rule: int) -> Planted:
 
 def raise_alarm(connection: Connection, stream: int, rule: int, point: int, *, latch: bool = False) -> int:
     """Raise the alarm of a rule on a point as the intake does, journal included; returns its id."""
-    now = time.time_ns() // 1000
-    with connection.transaction():
-        row = connection.execute(
-            "SELECT journal_seq, journal_head FROM stream WHERE id = %s FOR UPDATE", (stream,)
-        ).fetchone()
-        assert row is not None
-        happenings = [Happening(now, "raised", rule, "critical", point, value=1.7, limit=1.6, latch=latch)]
-        store_chain(connection, stream, record(connection, stream, Chain(*row), happenings, now))
+    happening = Happening(now_us(), "raised", rule, "critical", point, value=1.7, limit=1.6, latch=latch)
+    _happen(connection, stream, happening)
     return _id(connection, "SELECT max(id) FROM alarm WHERE point_id = %s", point)
 
 
 def lower_alarm(connection: Connection, stream: int, rule: int, point: int, *, latch: bool = False) -> None:
     """End the condition of an open alarm."""
-    now = time.time_ns() // 1000
+    happening = Happening(now_us(), "cleared", rule, "critical", point, value=1.5, limit=1.6, latch=latch)
+    _happen(connection, stream, happening)
+
+
+def _happen(connection: Connection, stream: int, happening: Happening) -> None:
     with connection.transaction():
         row = connection.execute(
             "SELECT journal_seq, journal_head FROM stream WHERE id = %s FOR UPDATE", (stream,)
         ).fetchone()
         assert row is not None
-        happenings = [Happening(now, "cleared", rule, "critical", point, value=1.5, limit=1.6, latch=latch)]
-        store_chain(connection, stream, record(connection, stream, Chain(*row), happenings, now))
+        store_chain(connection, stream, record(connection, stream, Chain(*row), [happening], happening.at))
 
 
 def _id(connection: Connection, statement: str, *parameters: object) -> int:

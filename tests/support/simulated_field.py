@@ -4,11 +4,38 @@ import random
 import re
 import socket
 from pathlib import Path
+from typing import Final
 
+from park_gateway.device import Protocol
+from park_sim.field import Field
+from park_sim.journal import Journal
 from park_sim.sample import sample_site
+from park_sim.site import read_field
+from park_sim.world import World
+
+START_US: Final = 1_795_413_600_000_000
+"""Two in the afternoon in the park, so that everything runs."""
 
 # Below the kernel's range for outgoing connections: no client of another test takes a port between probe and use.
 _PORTS = range(20_000, 32_000)
+
+
+class SampleField:
+    """The devices of the sample site that speak one protocol; their world stands still unless a test moves it."""
+
+    def __init__(self, folder: Path, protocol: Protocol) -> None:
+        self.folder = folder
+        self.journal = Journal(folder / "sim", START_US)
+        self.devices = {
+            device.id: device for device in read_field(site_on_free_ports(folder)) if device.model.protocol is protocol
+        }
+        self.field = Field(World(1, START_US), list(self.devices.values()), self.journal)
+        self.now_us = START_US
+
+    def move(self, by_us: int) -> None:
+        """Let time pass and the world with it."""
+        self.now_us += by_us
+        self.field.tick(self.now_us, 0.1)
 
 
 def free_ports(count: int) -> list[int]:

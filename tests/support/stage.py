@@ -69,8 +69,8 @@ class Stage:
         plan, self.staging.plan = self.staging.plan, Plan()
         for frame in plan.frames:
             self.values += frame.value.tolist()
-        found = set(plan.found)
-        self.gaps = [gap for gap in self.gaps if (gap.epoch, gap.lane) not in found or gap.to_seq is not None]
+        recovered = set(plan.recovered)
+        self.gaps = [gap for gap in self.gaps if (gap.epoch, gap.lane) not in recovered or gap.to_seq is not None]
         self.gaps += plan.gaps
         self.letters += plan.letters
         self.notices += [notice for notice, _ in plan.notices]

@@ -1,8 +1,7 @@
 """PostgreSQL with TimescaleDB for the storage tests: where it is, or a sentence how to get it.
 
 PARK_TIMESCALE_URL: a superuser's address of a server that has loaded the extension; or PARK_TIMESCALE_BIN: the folder
-with the programs of a PostgreSQL that has it installed, for a throw-away cluster. PARK_REQUIRE=timescale turns the
-skip into a failure.
+with the programs of a PostgreSQL that has it installed, for a throw-away cluster. Lane `timescale`.
 """
 
 import os
@@ -16,11 +15,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from park_platform.embedded.account import choose_user
 from park_platform.embedded.ports import choose_port
+from park_platform.embedded.unix_user import choose_user
 from park_platform.storage.connect import ROLES
 from park_platform.storage.migrate import database_url, migrate, prepare
 from support.database import ParkDatabase
+from support.lanes import skip_or_fail
 from support.services import make_service_folder
 
 _HOW = "no TimescaleDB: run .ci/timescale.sh as root, or set PARK_TIMESCALE_URL to a server that has loaded it"
@@ -94,9 +94,7 @@ def timescale_server() -> Generator[str]:
         return
     programs = os.environ.get("PARK_TIMESCALE_BIN")
     if not programs:
-        if "timescale" in os.environ.get("PARK_REQUIRE", "").split(","):
-            pytest.fail(_HOW)
-        pytest.skip(_HOW)
+        skip_or_fail("timescale", _HOW)
     cluster = Cluster(Path(programs))
     try:
         cluster.start()

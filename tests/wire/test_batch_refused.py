@@ -114,7 +114,12 @@ def test_wrong_events_are_refused_and_cost_no_reading(what: str) -> None:
 
 
 def test_a_wrong_event_costs_only_itself() -> None:
-    events: list[Any] = [["gate-1", 1, "pass", {"n": 1}], ["gate 1", 2, "pass", {}], ["gate-1", 3, "pass", {"n": 3}], [4]]
+    events: list[Any] = [
+        ["gate-1", 1, "pass", {"n": 1}],
+        ["gate 1", 2, "pass", {}],
+        ["gate-1", 3, "pass", {"n": 3}],
+        [4],
+    ]
     content = open_sealed(sealed_from(cbor.encode(TWO), cbor.encode(events)))
     assert [event.body for event in content.events] == [{"n": 1}, {"n": 3}]
     assert content.refused == (

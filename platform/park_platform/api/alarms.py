@@ -1,8 +1,7 @@
 """Alarms: list, one with its journal, acknowledge, reset."""
 
-import time
-from collections.abc import Callable
-from typing import Annotated, Any, Final, Literal
+from collections.abc import Callable, Collection
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Depends, Path, Query
 from fastapi.responses import Response
@@ -28,19 +27,19 @@ from park_platform.api.answers import (
 from park_platform.api.door import SignedIn, Visit
 from park_platform.api.problems import Problem
 from park_platform.storage import audit
-from park_platform.storage.alarm_queries import AlarmFilter, AlarmRow, alarm, alarm_journal, alarms
-from park_platform.storage.alarms import Answer as Verdict
-from park_platform.storage.alarms import acknowledge, request_reset
+from park_platform.storage.alarm_queries import AlarmFilter, AlarmView, alarm, alarm_journal, alarms
+from park_platform.storage.alarm_rows import State
+from park_platform.storage.alarms import Outcome, acknowledge, request_reset
 from park_platform.storage.connect import Connection
+from park_sdk.rules import Priority
+from park_wire.clock import wall_us
 
 router = APIRouter(tags=["alarms"])
 
-State = Literal[
-    "unacknowledged", "acknowledged", "returned", "latched_unacknowledged", "latched_acknowledged", "normal"
-]
-Priority = Literal["critical", "high", "medium", "low"]
 AlarmId = Annotated[int, Path(ge=1, lt=2**63)]
 _LONGEST_NOTE: Final = 1_000
+# Somebody has said that they know, or it is over: to say it again is no mistake and changes nothing.
+_NOTHING_TO_ACKNOWLEDGE: Final[frozenset[State]] = frozenset({"acknowledged", "latched_acknowledged", "normal"})
 
 
 class RuleAnswer(Reference):
@@ -114,7 +113,7 @@ class Note(BaseModel):
     note: str | None = Field(default=None, max_length=_LONGEST_NOTE)
 
 
-class VerdictAnswer(Answer):
+class OutcomeAnswer(Answer):
     """The state of the alarm after the act."""
 
     id: int
@@ -160,43 +159,51 @@ def show_alarm(request: Request, visit: SignedIn, alarm_id: AlarmId) -> Response
     return answer(request, AlarmWithJournal(**dict(_alarm(row)), journal=journal))
 
 
-@router.post("/api/v1/alarms/{alarm_id}/acknowledge", response_model=VerdictAnswer)
-def acknowledge_alarm(visit: SignedIn, alarm_id: AlarmId, body: Annotated[Note | None, Body()] = None) -> VerdictAnswer:
-    """Say that a person knows of the alarm 确认报警. An alarm that is acknowledged already stays as it is."""
+@router.post("/api/v1/alarms/{alarm_id}/acknowledge", response_model=OutcomeAnswer)
+def acknowledge_alarm(visit: SignedIn, alarm_id: AlarmId, body: Annotated[Note | None, Body()] = None) -> OutcomeAnswer:
+    """Say that a person knows of the alarm 确认报警. One that is acknowledged already, or closed, stays as it is."""
     note = None if body is None else body.note
     actor = visit.caller.person.name
 
-    def act(connection: Connection) -> Verdict | None:
-        return acknowledge(connection, alarm_id, actor, note, time.time_ns() // 1000)
+    def act(connection: Connection) -> Outcome | None:
+        return acknowledge(connection, alarm_id, actor, note, wall_us())
 
-    return _act(visit, alarm_id, "alarm-acknowledged", act)
+    return _act(visit, alarm_id, "alarm-acknowledged", act, settled=_NOTHING_TO_ACKNOWLEDGE)
 
 
-@router.post("/api/v1/alarms/{alarm_id}/reset", status_code=202, response_model=VerdictAnswer)
-def reset_alarm(visit: SignedIn, alarm_id: AlarmId, body: Annotated[Note | None, Body()] = None) -> VerdictAnswer:
+@router.post("/api/v1/alarms/{alarm_id}/reset", status_code=202, response_model=OutcomeAnswer)
+def reset_alarm(visit: SignedIn, alarm_id: AlarmId, body: Annotated[Note | None, Body()] = None) -> OutcomeAnswer:
     """Ask for a latched alarm to be reset 复位锁存报警. The intake carries it out with its next commit."""
     note = None if body is None else body.note
     actor = visit.caller.person.name
 
-    def act(connection: Connection) -> Verdict | None:
+    def act(connection: Connection) -> Outcome | None:
         return request_reset(connection, alarm_id, actor, note)
 
     return _act(visit, alarm_id, "alarm-reset-requested", act)
 
 
-def _act(visit: Visit, alarm_id: int, action: str, act: Callable[[Connection], Verdict | None]) -> VerdictAnswer:
+def _act(
+    visit: Visit,
+    alarm_id: int,
+    action: str,
+    act: Callable[[Connection], Outcome | None],
+    *,
+    settled: Collection[State] = (),
+) -> OutcomeAnswer:
+    """Act and write it down. In one of the `settled` states there is nothing to do, and that is no problem."""
     with visit.write() as connection:
-        verdict = act(connection)
-        if verdict is None:
+        outcome = act(connection)
+        if outcome is None:
             raise Problem("not-found")
-        if verdict.done:
+        if outcome.done:
             who, source = visit.caller.person.name, visit.caller.source
-            after: dict[str, Any] = {"state": verdict.state}
+            after: dict[str, Any] = {"state": outcome.state}
             audit.append(connection, who, action, f"alarm/{alarm_id}", after=after, source=source)
-    if not verdict.done and not (action == "alarm-acknowledged" and "acknowledged" in verdict.state.split("_")):
-        raise Problem("alarm-state", {"state": verdict.state})
-    return VerdictAnswer(id=alarm_id, state=verdict.state)
+    if not outcome.done and outcome.state not in settled:
+        raise Problem("alarm-state", {"state": outcome.state})
+    return OutcomeAnswer(id=alarm_id, state=outcome.state)
 
 
-def _alarm(row: AlarmRow) -> AlarmAnswer:
+def _alarm(row: AlarmView) -> AlarmAnswer:
     return AlarmAnswer.model_validate(row)

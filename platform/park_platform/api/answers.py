@@ -37,6 +37,13 @@ def _iso_of(value: Any) -> Any:
     return iso(value) if isinstance(value, int) else value
 
 
+def _iso_or_none(value: Any) -> Any:
+    try:
+        return _iso_of(value)
+    except OverflowError:
+        return None
+
+
 def _hex_of(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else value
 
@@ -46,18 +53,20 @@ Time: TypeAlias = Annotated[
     BeforeValidator(_iso_of),
     Field(json_schema_extra={"format": "date-time"}, examples=["2026-11-23T02:00:00.000000Z"]),
 ]
+WildTime: TypeAlias = Annotated[str | None, BeforeValidator(_iso_or_none)]
+"""A time that nobody has checked; null where no calendar has it."""
 Number: TypeAlias = Annotated[float | None, BeforeValidator(_finite)]
 """A value; null where a bad reading has none."""
 Hex: TypeAlias = Annotated[str, BeforeValidator(_hex_of)]
 
 
-def _micros(moment: datetime) -> datetime:
+def _within_calendar(moment: datetime) -> datetime:
     if not _EPOCH <= moment < datetime(2200, 1, 1, tzinfo=UTC):
         raise ValueError("outside 1970 to 2200")
     return moment
 
 
-Moment: TypeAlias = Annotated[AwareDatetime, AfterValidator(_micros)]
+Moment: TypeAlias = Annotated[AwareDatetime, AfterValidator(_within_calendar)]
 """A time in a request: ISO 8601 with its offset from UTC."""
 
 

@@ -16,7 +16,19 @@ from starlette.routing import BaseRoute
 
 from park_platform.access.attempts import Attempts
 from park_platform.access.policy import POLICY, Policy, Route, check_routes
-from park_platform.api import alarms, failures, gateways, letters, live, points, readings, session
+from park_platform.api import (
+    alarms,
+    audit,
+    events,
+    failures,
+    gateways,
+    letters,
+    live,
+    points,
+    readings,
+    session,
+    status,
+)
 from park_platform.api.boundary import Boundary
 from park_platform.api.door import Serving, SignedIn, authorize
 from park_platform.api.feed import Feed
@@ -32,8 +44,11 @@ ROUTERS: Final = (
     points.router,
     readings.router,
     alarms.router,
+    events.router,
     gateways.router,
     letters.router,
+    status.router,
+    audit.router,
     live.router,
 )
 _DESCRIPTION: Final = """\

@@ -8,7 +8,7 @@ import structlog
 from paho.mqtt.enums import CallbackAPIVersion
 
 from park_platform.api.hub import Hub
-from park_platform.api.settings import BrokerAddress
+from park_platform.settings import BrokerAddress
 from park_wire.errors import WireError
 from park_wire.messages import LiveValues
 from park_wire.topics import LIVE_VALUES

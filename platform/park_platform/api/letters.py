@@ -1,6 +1,6 @@
-"""What came in and could not be stored as it was; and events, which are no readings."""
+"""What came in and could not be stored as it was: dead letters, quarantined readings, conflicting values."""
 
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, TypeAlias
 
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import Response
@@ -16,6 +16,7 @@ from park_platform.api.answers import (
     Number,
     Page,
     Time,
+    WildTime,
     answer,
     before_id,
     page_by_id,
@@ -23,13 +24,11 @@ from park_platform.api.answers import (
 from park_platform.api.door import SignedIn
 from park_platform.api.problems import Problem
 from park_platform.storage import audit
-from park_platform.storage.events import events
 from park_platform.storage.letters import conflicts, dead_letter_payload, dead_letters, quarantine
 
 router = APIRouter(tags=["letters"])
 
 PointId: TypeAlias = Annotated[int | None, Query(ge=1, lt=2**31)]
-Key: TypeAlias = Annotated[str | None, Query(max_length=32)]
 
 
 class LetterAnswer(Answer):
@@ -43,14 +42,14 @@ class LetterAnswer(Answer):
     size: int
     sha256: Hex
     recorded_at: Time
-    replayed_at: Time | None
 
 
 class QuarantineAnswer(Answer):
-    """A reading whose time is impossible; `time_us` (µs since 1970) is as it came."""
+    """A reading with an impossible time: `time_us` (µs since 1970) as it came; `time` null where no calendar has it."""
 
     id: int
     point: int
+    time: WildTime = Field(validation_alias="time_us")
     time_us: int
     value: Number
     quality: int
@@ -63,37 +62,11 @@ class ConflictAnswer(Answer):
 
     id: int
     point: int
-    ts: Time
+    time: Time
     kept: Number
     value: Number
     quality: int
     recorded_at: Time
-
-
-class EventAnswer(Answer):
-    """Something that happened at a device: a weigh ticket, a gate pass, a notice of a logger."""
-
-    id: int
-    stream: str
-    device: str
-    kind: str = Field(examples=["weigh-ticket"])
-    at: Time
-    body: dict[str, Any]
-    recorded_at: Time
-
-
-class AuditAnswer(Answer):
-    """Who did what; `hash` chains it to the row before it."""
-
-    id: int
-    at: Time
-    actor: str
-    action: str
-    object: str
-    before: Any
-    after: Any
-    source: str | None
-    hash: Hex
 
 
 @router.get("/api/v1/dead-letters", response_model=Page[LetterAnswer])
@@ -141,26 +114,3 @@ def list_conflicts(
     with visit.read() as connection:
         rows = conflicts(connection, visit.caller.scope, point=point, before=before_id(cursor), limit=limit)
     return answer(request, page_by_id(ConflictAnswer, rows, limit))
-
-
-@router.get("/api/v1/events", response_model=Page[EventAnswer])
-def list_events(
-    request: Request,
-    visit: SignedIn,
-    device: Key = None,
-    kind: Key = None,
-    cursor: Cursor = None,
-    limit: Limit = DEFAULT_ROWS,
-) -> Response:
-    """Events of devices that the caller may see, newest first 事件."""
-    with visit.read() as connection:
-        rows = events(connection, visit.caller.scope, device=device, kind=kind, before=before_id(cursor), limit=limit)
-    return answer(request, page_by_id(EventAnswer, rows, limit))
-
-
-@router.get("/api/v1/audit", response_model=Page[AuditAnswer])
-def list_audit(request: Request, visit: SignedIn, cursor: Cursor = None, limit: Limit = DEFAULT_ROWS) -> Response:
-    """The audit trail, newest first 审计日志."""
-    with visit.read() as connection:
-        rows = audit.audit_rows(connection, before_id(cursor), limit)
-    return answer(request, page_by_id(AuditAnswer, rows, limit))

@@ -1,22 +1,21 @@
 """The live stream: one binary WebSocket a client, `/api/v1/live`.
 
 Every message is a CBOR map with `v` (1), `kind`, `seq` (counts this connection's messages from 1 without holes) and
-`server_time` (µs UTC). Columns are RFC 8746 typed arrays, little-endian, of one length, ascending by point:
-`point` i32, `time` i64 µs UTC, `value` f64 in the quantity's canonical unit (NaN: a bad reading without a value),
-`quality` i32 (park_wire/quality.py).
+`server_time_us` (µs since 1970 UTC). Columns are RFC 8746 typed arrays, little-endian, of one length, ascending by
+point: `point` i32, `time_us` i64 µs since 1970 UTC, `value` f64 in the quantity's canonical unit (NaN: a bad reading
+without a value), `quality` i32 (park_wire/quality.py).
 
 snapshot   all visible points that have a value, in parts of 20,000; `more` tells that a part follows. It comes first,
            and again when what the person may see has changed: it replaces everything shown before.
 values     points that changed since, at most one message a second; intermediate values are left out.
-alarms     `lines` of the journal as they are committed; `missed` tells that lines were dropped for a slow reader, who
-           then reads GET /api/v1/alarms.
+alarms     `lines` of the journal as they are committed, their times in ISO 8601; `missed` tells that lines were
+           dropped for a slow reader, who then reads GET /api/v1/alarms.
 heartbeat  every 5 s: `database` and `broker` tell whether news can come at all.
 
 The server closes with 4401 when the session has ended. What a client sends is ignored.
 """
 
 import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final, Literal
@@ -28,6 +27,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from park_platform.access.caller import identify, scope_of
+from park_platform.api.answers import iso
 from park_platform.api.board import Values
 from park_platform.api.door import SignedIn, Visit, session_cookie
 from park_platform.api.hub import MOST_CLIENTS_OF_ONE, Client, Hub
@@ -37,6 +37,7 @@ from park_platform.storage.points import visible_ids
 from park_platform.storage.scope import Scope, borrowed, scoped
 from park_sdk.frame import Floats, Int32s, Int64s
 from park_wire import cbor
+from park_wire.clock import wall_us
 from park_wire.errors import StoreUnavailable
 
 VERSION: Final = 1
@@ -138,7 +139,7 @@ class Stream:
 
     async def _send(self, kind: str, **fields: Any) -> None:
         self._seq += 1
-        head = {"v": VERSION, "kind": kind, "seq": self._seq, "server_time": time.time_ns() // 1000}
+        head = {"v": VERSION, "kind": kind, "seq": self._seq, "server_time_us": wall_us()}
         try:
             await self._websocket.send_bytes(cbor.encode(head | fields))
         except RuntimeError as error:
@@ -170,7 +171,7 @@ def _columns(values: Values, start: int) -> dict[str, Any]:
     part = slice(start, start + POINTS_A_PART)
     return {
         "point": _column(values.point[part], "i"),
-        "time": _column(values.time[part], "q"),
+        "time_us": _column(values.time[part], "q"),
         "value": _column(values.value[part], "d"),
         "quality": _column(values.quality[part].astype(np.int32), "i"),
     }
@@ -185,7 +186,8 @@ def _column(array: Int32s | Int64s | Floats, letter: Literal["i", "q", "d"]) -> 
 def _lines(lines: Sequence[TailLine], scope: Scope) -> list[dict[str, Any]]:
     shown = [asdict(line) for line in lines]
     for line in shown:
-        del line["enterprise"]
+        del line["stream_id"], line["enterprise"]
+        line["at"], line["recorded_at"] = iso(line["at"]), iso(line["recorded_at"])
         if not scope.park:
             line["actor"] = line["note"] = None
     return shown

@@ -1,6 +1,5 @@
 """Readings: the latest of each point, and their history."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, TypeAlias
@@ -38,6 +37,7 @@ from park_platform.storage.latest import read_latest
 from park_platform.storage.points import PointFilter, PointRow, points
 from park_sdk.frame import NEVER, Image
 from park_wire import quality
+from park_wire.clock import wall_us
 
 router = APIRouter(tags=["readings"])
 
@@ -165,7 +165,7 @@ def show_history(
         if missing := [number for number in ids if number not in known]:
             raise Problem("points-unknown", {"points": missing})
         try:
-            found = history(connection, ids, span.start, span.end, span.most, now=time.time_ns() // 1000)
+            found = history(connection, ids, span.start, span.end, span.most, now=wall_us())
         except QueryTooLarge as error:
             raise Problem("query-too-large", {"reason": str(error)}) from error
     if media == CSV:

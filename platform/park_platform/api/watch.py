@@ -92,7 +92,7 @@ class Watch:
         grown = {stream: self._ends.get(stream, 0) for stream, end in now.items() if end > self._ends.get(stream, 0)}
         lines = journal_after(connection, grown) if grown else []
         for line in lines:
-            self._ends[line.stream] = line.seq
+            self._ends[line.stream_id] = line.seq
         return lines
 
     def _read_latest(self, connection: Connection) -> None:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from park_platform.logs import log_as
+from park_wire.errors import EXIT_CONFIGURATION
 
 app = typer.Typer(add_completion=False, help="Measure. 性能测试")
 _ALL = ("gateway", "intake", "latency")
@@ -22,9 +23,12 @@ _ALL = ("gateway", "intake", "latency")
 def bench(
     name: Annotated[str, typer.Argument(help="What to measure; `all` prints a table. 测试项")],
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object. 输出一个 JSON 对象")] = False,
 ) -> None:
-    """Run a benchmark of tests/bench. Ratios within one run mean something on any machine, absolute figures do not."""
+    """Run a benchmark of tests/bench. Ratios within one run mean something on any machine, absolute figures do not.
+
+    运行性能测试；同一次运行内的比值可跨机器比较，绝对数值不可。
+    """
     log_as("bench")
     # So that a benchmark that is ended stops the servers that it started.
     signal.signal(signal.SIGTERM, _end)
@@ -32,7 +36,7 @@ def bench(
     known = sorted(file.stem for file in folder.glob("*.py"))
     if name not in {*known, "all"}:
         typer.echo(f"park bench has no {name!r}; it has {', '.join(known)} and all", err=True)
-        raise typer.Exit(2)
+        raise typer.Exit(EXIT_CONFIGURATION)
     results: dict[str, dict[str, Any]] = {}
     for each in _ALL if name == "all" else (name,):
         typer.echo(f"bench {each} …", err=True)
@@ -53,7 +57,7 @@ def _folder() -> Path:
         typer.echo(
             "park bench needs a checkout of Parkhub: its benchmarks are tests/bench, not in the package", err=True
         )
-        raise typer.Exit(2)
+        raise typer.Exit(EXIT_CONFIGURATION)
     # `bench.intake` is then a module, and benchmarks share the tests' servers and gateways.
     sys.path.insert(0, str(folder.parent))
     return folder

@@ -1,4 +1,4 @@
-"""`park db`: make or migrate the database, and look at it. PARK_DB_URL is an administrator's address here."""
+"""`park db`: make or migrate the database, look at it, check its chains. PARK_DB_URL: an administrator's address."""
 
 import json
 import os
@@ -9,14 +9,14 @@ from typing import Annotated
 
 import typer
 
+from park_platform.cli.ending import told_in_words
 from park_platform.settings import required
+from park_platform.storage.chains import check_chains
 from park_platform.storage.connect import ROLES, connect
 from park_platform.storage.migrate import EngineChoice, make_park
 from park_platform.storage.status import DbStatus, SeriesStatus, db_status
-from park_wire.errors import ConfigError, ParkError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The park's database. 数据库")
-EXIT_CONFIGURATION = 2
 
 
 @app.command()
@@ -32,17 +32,11 @@ def migrate(
     roles' passwords; a role without one keeps what it has, and can't sign in when it has none.
     """
     passwords = {role: os.environ[name] for role in ROLES if (name := f"PARK_DB_PASSWORD_{role.upper()}") in os.environ}
-    try:
+    with told_in_words():
         (url,) = required("PARK_DB_URL")
         name = make_park(url, passwords, engine)
         with connect(url, "park db migrate") as connection:
             found = db_status(connection)
-    except ConfigError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(EXIT_CONFIGURATION) from error
-    except ParkError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
     typer.echo(f'database "{name}" is at schema {found.schema}, engine {found.engine}. 数据库已就绪')
 
 
@@ -51,17 +45,27 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object. 以 JSON 输出")] = False,
 ) -> None:
     """数据库状态 Schema, engine, sizes, oldest readings, bytes per reading."""
-    try:
+    with told_in_words():
         (url,) = required("PARK_DB_URL")
         with connect(url, "park db status") as connection:
             found = db_status(connection)
-    except ConfigError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(EXIT_CONFIGURATION) from error
-    except ParkError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
     typer.echo(json.dumps(_as_json(found)) if as_json else _as_text(found))
+
+
+@app.command()
+def verify() -> None:
+    """核对日志链 Check the hash chains of alarm journals and audit trail; exit 1 when one is broken."""
+    broken = 0
+    with told_in_words():
+        (url,) = required("PARK_DB_URL")
+        with connect(url, "park db verify") as connection:
+            for chain in check_chains(connection):
+                name = "audit 审计" if chain.stream is None else f"journal 报警日志 {chain.stream}"
+                verdict = "whole 完整" if chain.fault is None else f"BROKEN 已断裂: {chain.fault}"
+                typer.echo(f"{name}: {chain.lines} lines 行, {verdict}")
+                broken += chain.fault is not None
+    if broken:
+        raise typer.Exit(1)
 
 
 def _as_json(found: DbStatus) -> Mapping[str, object]:

@@ -6,25 +6,24 @@ from types import FrameType
 import structlog
 import typer
 
+from park_platform.cli.ending import told_in_words
 from park_platform.logs import log_as
 from park_platform.operations.operate import Operate
 from park_platform.settings import required
-from park_wire.errors import ConfigError, ParkError
 
 app = typer.Typer(add_completion=False, help="Keep house: rollups, partitions, silent gateways. 运维任务")
 log = structlog.get_logger()
-EXIT_CONFIGURATION = 2
 
 
 @app.command()
 def run() -> None:
-    """Do the park's recurring work; one process at a time does, others stand by. Setting: PARK_DB_URL."""
+    """Do the park's recurring work; one process at a time does, others stand by. Setting: PARK_DB_URL.
+
+    汇总、分区与网关静默监视；同一时刻仅一个进程工作，其余待命；需要 PARK_DB_URL。
+    """
     log_as("operate")
-    try:
+    with told_in_words():
         (db_url,) = required("PARK_DB_URL")
-    except ConfigError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(EXIT_CONFIGURATION) from error
     operate = Operate(db_url)
 
     def end(_number: int, _frame: FrameType | None) -> None:
@@ -32,11 +31,5 @@ def run() -> None:
 
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
-    try:
+    with told_in_words():
         operate.run()
-    except ConfigError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(EXIT_CONFIGURATION) from error
-    except ParkError as error:
-        log.error("operate_ended", reason=str(error))
-        raise typer.Exit(1) from error

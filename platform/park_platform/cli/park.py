@@ -5,20 +5,23 @@ from typing import Annotated
 
 import typer
 
+from park_platform.cli.ending import told_in_words
 from park_platform.park_file import ParkFile, load_park
 from park_platform.settings import required
 from park_platform.storage.connect import connect
 from park_platform.storage.park import PlanLine, apply_park, plan_park
-from park_wire.errors import ConfigError, ParkError
+from park_wire.errors import EXIT_CONFIGURATION, ConfigError
 
 check = typer.Typer(add_completion=False, help="Find every fault in a park.toml. 检查园区配置")
 apply = typer.Typer(add_completion=False, help="Put a park.toml into the database. 应用园区配置")
-EXIT_CONFIGURATION = 2
 
 
 @check.command()
 def check_park(file: Annotated[Path, typer.Argument(help="park.toml")]) -> None:
-    """Read park.toml and what it includes; print every fault with file, key and remedy. Opens no socket."""
+    """Read park.toml and what it includes; print every fault with file, key and remedy. Opens no socket.
+
+    检查园区配置文件，一次列出全部错误及处理办法；不打开任何连接。
+    """
     park = _load(file)
     counts = f"{len(park.enterprise)} enterprises, {len(park.asset)} assets, {len(park.gateway)} gateways"
     typer.echo(f"{file}: {counts}, {len(park.rule)} rules: no faults 配置无误")
@@ -28,17 +31,17 @@ def check_park(file: Annotated[Path, typer.Argument(help="park.toml")]) -> None:
 def apply_file(
     file: Annotated[Path, typer.Argument(help="park.toml")],
     *,
-    plan: Annotated[bool, typer.Option("--plan", help="Only show what would change.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Only show what would change. 仅显示将发生的变更")] = False,
 ) -> None:
-    """Make the database hold what park.toml says. What only the database has stays. Setting: PARK_DB_URL (owner)."""
+    """Make the database hold what park.toml says. What only the database has stays. Setting: PARK_DB_URL (owner).
+
+    使数据库与园区配置一致；仅存在于数据库中的内容保留。
+    """
     park = _load(file)
-    try:
+    with told_in_words():
         (url,) = required("PARK_DB_URL")
         with connect(url, "park apply") as connection:
             lines = plan_park(connection, park) if plan else apply_park(connection, park)
-    except ParkError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(EXIT_CONFIGURATION if isinstance(error, ConfigError) else 1) from error
     for line in lines:
         typer.echo(describe(line))
     changed = sum(line.action != "kept" for line in lines)

@@ -11,6 +11,7 @@ import uvicorn
 
 from park_platform.api.app import create_app
 from park_platform.api.settings import ServeSettings
+from park_platform.cli.ending import told_in_words
 from park_platform.logs import log_as
 from park_platform.settings import required
 from park_platform.storage.connect import connect
@@ -19,7 +20,6 @@ from park_wire.errors import ConfigError, Fault, StoreError
 
 app = typer.Typer(add_completion=False, help="Serve the API and the live stream. 接口与实时数据服务")
 log = structlog.get_logger()
-EXIT_CONFIGURATION: Final = 2
 STUCK_MS: Final = 30_000
 _LARGEST_MESSAGE: Final = 4_096
 # Below the usual limit of 1,024 open files, so that the database and the broker can still be reached.
@@ -33,16 +33,13 @@ def run(
 ) -> None:
     """Serve until stopped. A database or broker that is away is waited for; /health says which one it is."""
     log_as("serve")
-    try:
+    with told_in_words():
         database_url, broker_url = required("PARK_DB_URL", "PARK_MQTT_URL")
         base_url = os.environ.get("PARK_BASE_URL") or f"http://{host}:{port}"
         settings = ServeSettings.of(database_url, broker_url, base_url)
         _check_database(database_url)
         application = create_app(settings)
         listener = listen(host, port)
-    except ConfigError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(EXIT_CONFIGURATION) from error
     log.info("serving", host=host, port=port, base_url=settings.origin.url)
     # Behind TLS there is a proxy on this machine, which knows the caller's address.
     uvicorn.Server(uvicorn_config(application, proxied=settings.origin.secure)).run(sockets=[listener])

@@ -15,12 +15,12 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
+from park_platform.cli.ending import told_in_words
 from park_platform.cli.top_frame import MOST_ALARMS, Room, Seen, draw, draw_trouble
 from park_platform.cli.top_session import Api, open_api
-from park_wire.errors import ConfigError, ServiceError
+from park_wire.errors import ServiceError
 
 app = typer.Typer(add_completion=False, help="Watch rates, values and alarms in the terminal. 终端实时视图")
-EXIT_CONFIGURATION: Final = 2
 _EVERY_S: Final = 1.0
 
 
@@ -31,23 +31,18 @@ def run(
     *,
     once: Annotated[bool, typer.Option("--once", help="Print one frame and end. 输出一帧后退出")] = False,
 ) -> None:
-    """Draw once a second until q is pressed. With PARK_SESSION and PARK_BASE_URL no link is needed."""
+    """Draw once a second until q is pressed. With PARK_SESSION and PARK_BASE_URL no link is needed.
+
+    每秒刷新，按 q 退出；已设置 PARK_SESSION 与 PARK_BASE_URL 时无需登录链接。
+    """
     console = Console()
-    try:
+    with told_in_words():
         api = open_api(data, link, os.environ)
         if once:
             room = Room.of(console.size.height)
             console.print(draw(look(api, room, 0), room, api.origin.url))
         else:
             _watch(console, api)
-    except ConfigError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(EXIT_CONFIGURATION) from error
-    except ServiceError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
 
 
 def look(api: Api, room: Room, page: int) -> Seen:

@@ -53,7 +53,7 @@ class Room:
 
 def draw(seen: Seen, room: Room, base_url: str) -> RenderableType:
     """The whole frame."""
-    now = _seconds(seen.status["time"])
+    now = _seconds(seen.status["at"])
     return Group(
         _head(seen, base_url),
         Text(),
@@ -74,7 +74,7 @@ def draw_trouble(sentence: str) -> RenderableType:
 def _head(seen: Seen, base_url: str) -> Text:
     text = Text("Parkhub 园枢  ", style="bold", no_wrap=True, overflow="ellipsis")
     text.append(
-        f"{base_url.partition('//')[2]}  {seen.session['name']}  {seen.status['time'][11:19]}Z  ", style="default"
+        f"{base_url.partition('//')[2]}  {seen.session['name']}  {seen.status['at'][11:19]}Z  ", style="default"
     )
     for name, is_up in (("库 db", seen.status["database"]), ("消息 mqtt", seen.status["broker"])):
         text.append(f"{name} {'✓' if is_up else '✗'}  ", style="default" if is_up else "bold red")

@@ -10,46 +10,54 @@ from typing import Annotated
 import typer
 
 from park_platform.check import Hop, run_check
-from park_platform.embedded.account import choose_user
+from park_platform.cli.ending import told_in_words
+from park_platform.embedded.unix_user import choose_user
 from park_platform.files import write_private
 from park_platform.logs import log_as
 from park_platform.storage.people import Role
 from park_platform.supervise import Ended, NotRestarted
 from park_platform.up import Park, SigninLink
-from park_wire.errors import ConfigError, ParkError
+from park_wire.errors import ConfigError, Fault
 
 app = typer.Typer(add_completion=False, help="Run a whole park on this machine. 启动园区")
-EXIT_CONFIGURATION = 2
 
 
 @app.command()
 def up(
-    data: Annotated[Path, typer.Option(help="Data folder; made when missing, found again on the next start.")] = Path(
-        ".park"
-    ),
-    site: Annotated[
-        Path | None, typer.Option(help="Folder with park.toml and gateway.toml; default: the sample.")
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Data folder, found again on the next start; default .park. 数据目录，默认 .park，下次启动沿用"
+        ),
     ] = None,
-    port: Annotated[int | None, typer.Option(help="Port of the API; default: a free one, kept.")] = None,
+    site: Annotated[
+        Path | None,
+        typer.Option(help="Folder with park.toml and gateway.toml; default: the sample. 站点文件目录，默认示例园区"),
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port of the API; default: a free one, kept. API 端口，默认取空闲端口并沿用")
+    ] = None,
     *,
-    check: Annotated[bool, typer.Option("--check", help="Start in a temporary folder, prove every hop, stop.")] = False,
-    without: Annotated[list[str] | None, typer.Option(help="Leave a part out, to see that --check names it.")] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Start the sample in a temporary folder, prove every hop, stop. 逐环节自检后停止"),
+    ] = False,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(help="Leave a part out, to see that --check names it. 故意缺少某一部分，以验证自检"),
+    ] = None,
 ) -> None:
-    """Start database, broker, simulated field, gateway, intake, operate and API; Ctrl-C stops all of them in order."""
+    """Start database, broker, simulated field, gateway, intake, operate and API; Ctrl-C stops all of them in order.
+
+    依次启动数据库、消息代理、模拟现场、网关、接入、运维与 API；按 Ctrl-C 依次停止。
+    """
     # The steps are told to whoever watches; a log of them would only stand between.
     log_as("up", logging.WARNING)
-    try:
+    with told_in_words():
         if check:
-            raise typer.Exit(_check(site, without or []))
-        _run(data, site, port, without or [])
-    except ConfigError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(EXIT_CONFIGURATION) from error
-    except ParkError as error:
-        typer.echo(f"\n{error}", err=True)
-        raise typer.Exit(1) from error
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
+            _refuse_beside_check(data=data, site=site, port=port)
+            raise typer.Exit(_check(without or []))
+        _run(data or Path(".park"), site, port, without or [])
 
 
 def _run(data: Path, site: Path | None, port: int | None, without: list[str]) -> None:
@@ -65,12 +73,19 @@ def _run(data: Path, site: Path | None, port: int | None, without: list[str]) ->
     typer.echo(f"stopped; the data stay in {data} 已停止，数据保留")
 
 
-def _check(site: Path | None, without: list[str]) -> int:
+def _refuse_beside_check(**given: object) -> None:
+    """The check has its own folder, ports and park: what it proves of the sample holds for the installation."""
+    if asked := [f"--{name}" for name, value in given.items() if value is not None]:
+        problem = f"can't be combined with {', '.join(asked)}"
+        raise ConfigError([Fault("park up", "--check", problem, f"leave {', '.join(asked)} out")])
+
+
+def _check(without: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="parkhub-check-") as name:
         folder = Path(name)
         if choose_user(None) is not None:
             folder.chmod(0o711)  # PostgreSQL's user must pass through
-        with Park(folder / "data", progress=show_step, site=site, without=without, trace=True) as park:
+        with Park(folder / "data", progress=show_step, without=without, trace=True) as park:
             links = park.start()
             hops = run_check(park, {link.role: link.token for link in links})
     _show_hops(hops)

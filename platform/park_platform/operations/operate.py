@@ -109,5 +109,7 @@ def _roll(connection: Connection) -> bool:
 
 
 def _keep(connection: Connection) -> bool:
-    keep_partitions(connection, database_clock(connection))
+    kept = keep_partitions(connection, database_clock(connection))
+    if kept.made or kept.dropped or kept.busy:
+        log.info("partitions_kept", made=kept.made, dropped=kept.dropped, busy=kept.busy)
     return False

@@ -96,7 +96,7 @@ def _try_message(life: Life, owned: Owned, message: Message, arrived: Arrived, r
         _take_alone(life, owned, message, arrived)
         return
     batch = (owned.stream.claim.stream, message.sha256)
-    attempt = begin_attempt(life.connection, *batch, reason)
+    attempt = begin_attempt(life.connection, *batch)
     if attempt <= MOST_ATTEMPTS:
         try:
             error = _failure_of(lambda: _take_alone(life, owned, message, arrived))

@@ -75,7 +75,7 @@ class GatewayStream:
             moves=[self._move(plan, key, before) for key, before in plan.first_mark.items()],
             gaps=plan.gaps,
             filled=plan.filled,
-            found=plan.found,
+            recovered=plan.recovered,
             letters=plan.letters,
             notices=plan.notices,
             hellos=plan.hellos,

@@ -60,4 +60,4 @@ def _end_loss(lanes: Lanes, epoch: bytes, lane: Lane, plan: Plan) -> None:
     order = lanes.of(epoch, lane)
     if order.lost:
         order.lost = False
-        plan.find((epoch, lane))
+        plan.recover((epoch, lane))

@@ -10,6 +10,7 @@ Whatever fails, memory is thrown away and loaded again from the database; the ga
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -32,6 +33,7 @@ from park_platform.storage.workers import (
     leave,
     register_worker,
 )
+from park_wire.clock import wall_us
 from park_wire.errors import StoreFull, StoreUnavailable
 from park_wire.topics import parse_gateway_topic
 
@@ -40,17 +42,13 @@ log = structlog.get_logger()
 COLLECT_S: Final = 0.02
 _FIRST_DELAY_S: Final = 0.1
 _MOST_DELAY_S: Final = 5.0
-
-
-def now_us() -> int:
-    """The centre's clock in µs UTC."""
-    return time.time_ns() // 1_000
+_SAY_COUNTS_S: Final = 60.0
 
 
 class Intake:
     """An intake worker as a value: `run` until `stop` is called from another thread or a signal."""
 
-    def __init__(self, db_url: str, mqtt_url: str, *, clock: Callable[[], int] = now_us) -> None:
+    def __init__(self, db_url: str, mqtt_url: str, *, clock: Callable[[], int] = wall_us) -> None:
         """Raises ConfigError when an address is none."""
         self._db_url = db_url
         self._link = Link(mqtt_url, "ingest")
@@ -60,6 +58,8 @@ class Intake:
         self._innocent: list[tuple[int, bytes]] = []
         self._trouble: str | None = None
         self._commits_before = 0
+        self._said_counts = Counts()
+        self._counts_said_at = time.monotonic()
         self.counts = Counts()
 
     def stop(self) -> None:
@@ -138,6 +138,7 @@ class Intake:
         if due:
             commit_due(life, due)
         self._say_back(life)
+        self._say_counts()
 
     def _gather(self, life: Life) -> None:
         """Dispatch everything that waits, and what comes within 20 ms of the first message, until a commit is full."""
@@ -171,7 +172,15 @@ class Intake:
         take_or_retry(life, owned, arrived)
         return max(0, owned.stream.staging.plan.rows - before)
 
-    # what is said about the database, once each ---------------------------------------------------------------------
+    # what is said ---------------------------------------------------------------------------------------------------
+
+    def _say_counts(self) -> None:
+        if time.monotonic() - self._counts_said_at < _SAY_COUNTS_S:
+            return
+        self._counts_said_at = time.monotonic()
+        if self.counts != self._said_counts:
+            self._said_counts = replace(self.counts)
+            log.info("intake_counts", **asdict(self.counts))
 
     def _say_lost(self, trouble: str, error: Exception) -> None:
         if self._trouble != trouble:

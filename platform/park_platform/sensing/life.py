@@ -18,7 +18,10 @@ FATAL: Final = (StoreUnavailable, StoreFull, OwnershipLost)
 
 @dataclass(slots=True)
 class Counts:
-    """What a worker has done since it started; for its log and the tests."""
+    """What a worker has done since it started. Its log says it once a minute (`intake_counts`).
+
+    retained: messages with the retain flag, which are ignored. failures: of commits and of messages before them.
+    """
 
     commits: int = 0
     readings: int = 0

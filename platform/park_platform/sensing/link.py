@@ -10,14 +10,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
 
 import paho.mqtt.client as paho
 import structlog
 from paho.mqtt.enums import CallbackAPIVersion
 
-from park_platform.settings import MQTT_URL, broker_address
-from park_wire.errors import ConfigError, Fault
+from park_platform.settings import read_broker_url
 from park_wire.topics import UPWARD, gateway_topic
 
 log = structlog.get_logger()
@@ -53,10 +51,7 @@ class Link:
     """A connection that comes back by itself; `take` gives what has arrived since."""
 
     def __init__(self, url: str, name: str) -> None:
-        address, parts = broker_address(url), urlsplit(url)
-        if address is None:
-            raise ConfigError([Fault("environment", "PARK_MQTT_URL", "names no broker", f"set it to {MQTT_URL}")])
-        self._address = address
+        self._address = read_broker_url(url)
         self._client = paho.Client(
             CallbackAPIVersion.VERSION2,
             client_id=f"park-{name}-{secrets.token_hex(16)}",
@@ -64,8 +59,8 @@ class Link:
             protocol=paho.MQTTv311,
             manual_ack=True,
         )
-        if parts.username is not None:
-            self._client.username_pw_set(unquote(parts.username), unquote(parts.password or ""))
+        if self._address.user is not None:
+            self._client.username_pw_set(self._address.user, self._address.password)
         self._client.reconnect_delay_set(min_delay=1, max_delay=2)
         self._client.on_connect = self._on_connect
         self._client.on_disconnect = self._on_disconnect
@@ -82,7 +77,7 @@ class Link:
 
     def start(self) -> None:
         """Connect in the background; a broker that is not there is tried again every 1 to 2 s."""
-        self._client.connect_async(*self._address, keepalive=10)
+        self._client.connect_async(self._address.host, self._address.port, keepalive=10)
         self._client.loop_start()
 
     def stop(self) -> None:
@@ -147,7 +142,7 @@ class Link:
             self._asked.clear()
             self._following.clear()
             gateways = sorted(self._gateways)
-        log.info("broker_connected", host=self._address[0], port=self._address[1])
+        log.info("broker_connected", host=self._address.host, port=self._address.port)
         self._said_lost = False
         for start in range(0, len(gateways), _TOGETHER):
             self._subscribe(gateways[start : start + _TOGETHER])
@@ -168,7 +163,7 @@ class Link:
     def _on_disconnect(self, _client: Any, _data: Any, _flags: Any, reason: Any, _properties: Any) -> None:
         if not self._said_lost:
             self._said_lost = True
-            log.warning("broker_lost", reason=str(reason), host=self._address[0], port=self._address[1])
+            log.warning("broker_lost", reason=str(reason), host=self._address.host, port=self._address.port)
 
     def _on_message(self, _client: Any, _data: Any, message: paho.MQTTMessage) -> None:
         arrived = Arrived(

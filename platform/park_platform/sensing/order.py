@@ -26,7 +26,7 @@ class Verdict(Enum):
     EARLY = auto()
     """Something before it is missing: hold it."""
     CONFLICT = auto()
-    """A batch with this number and another content is committed: quarantine, alarm, new epoch."""
+    """A batch with this number and another content is committed: dead letter, alarm, new epoch."""
     BROKEN = auto()
     """Its prev is not the head: the gateway's outbox and the centre differ: new epoch."""
 

@@ -54,7 +54,7 @@ class Plan:
     untils: dict[LaneKey, int] = field(default_factory=dict[LaneKey, int])
     gaps: list[Gap] = field(default_factory=list[Gap])
     filled: list[tuple[bytes, Lane, int]] = field(default_factory=list[tuple[bytes, Lane, int]])
-    found: list[LaneKey] = field(default_factory=list[LaneKey])
+    recovered: list[LaneKey] = field(default_factory=list[LaneKey])
     letters: list[Letter] = field(default_factory=list[Letter])
     notices: list[tuple[Notice, str]] = field(default_factory=list[tuple[Notice, str]])
     hellos: list[Hello] = field(default_factory=list[Hello])
@@ -87,10 +87,10 @@ class Plan:
         self.letters.append(letter)
         self.notices.append((notice, gateway))
 
-    def find(self, key: LaneKey) -> None:
+    def recover(self, key: LaneKey) -> None:
         """A lane that was given up is not lost."""
         self.gaps = [gap for gap in self.gaps if (gap.epoch, gap.lane) != key or gap.to_seq is not None]
-        self.found.append(key)
+        self.recovered.append(key)
 
     def note_until(self, key: LaneKey, until: int) -> None:
         """Nothing older will follow in this live lane."""

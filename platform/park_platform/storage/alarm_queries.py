@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from park_platform.storage.connect import Connection, database_errors
+from park_platform.storage.journal import JOURNAL_CHANNEL
 from park_platform.storage.points import Named
 from park_platform.storage.scope import Scope
 from park_wire.quantities import Text
 
-JOURNAL_CHANNEL: Final = "park_journal"
-"""NOTIFY on it hints that a stream's journal has grown; the payload is the stream's id."""
 _MOST_LINES: Final = 1_000
 
 
@@ -41,7 +40,7 @@ class PointOfAlarm:
 
 
 @dataclass(frozen=True, slots=True)
-class AlarmRow:
+class AlarmView:
     """An alarm. `subject` names what a rule about the platform itself is about. Times in µs UTC."""
 
     id: int
@@ -126,7 +125,7 @@ _MATCH: Final = """
 
 def alarms(
     connection: Connection, scope: Scope, asked: AlarmFilter, *, before: tuple[int, int] | None, limit: int
-) -> list[AlarmRow]:
+) -> list[AlarmView]:
     """Visible alarms that match, newest first, those before (raised_at in µs, id). Runs inside `scoped`."""
     at, id_ = before or (None, None)
     rows = connection.execute(
@@ -135,7 +134,7 @@ def alarms(
     return [_alarm(row) for row in rows]
 
 
-def alarm(connection: Connection, scope: Scope, id_: int) -> AlarmRow | None:
+def alarm(connection: Connection, scope: Scope, id_: int) -> AlarmView | None:
     """A visible alarm, or None. Runs inside `scoped`."""
     row = connection.execute(_SELECT + "AND x.id = %(id)s", {**scope.parameters(), "id": id_}).fetchone()
     return None if row is None else _alarm(row)
@@ -156,10 +155,10 @@ def alarm_journal(connection: Connection, scope: Scope, id_: int) -> list[Journa
     return [JournalRow(*row) for row in rows]
 
 
-def _alarm(row: tuple[Any, ...]) -> AlarmRow:
+def _alarm(row: tuple[Any, ...]) -> AlarmView:
     key, kind, zh, en, cause, consequence, action, respond_s = row[14:22]
     point, asset, owner = row[22:26], row[26:29], row[29:32]
-    return AlarmRow(
+    return AlarmView(
         *row[:14],
         rule=RuleOfAlarm(key, kind, Text(zh, en), cause, consequence, action, respond_s),
         point=None if point[0] is None else PointOfAlarm(*point),
@@ -175,9 +174,13 @@ def _named(columns: tuple[Any, ...]) -> Named | None:
 
 @dataclass(frozen=True, slots=True)
 class TailLine:
-    """A journal line with what a screen needs, and `enterprise`, the id of who may see it (None: the park only)."""
+    """A journal line with what a screen needs. Times in µs UTC.
 
-    stream: int
+    `stream` is the name of stream number `stream_id`; `enterprise`, the id of who may see it (None: the park only).
+    """
+
+    stream_id: int
+    stream: str
     seq: int
     at: int
     kind: str
@@ -207,12 +210,12 @@ def journal_after(connection: Connection, ends: Mapping[int, int]) -> list[TailL
     """Lines behind these ends (seq by stream id), each stream in its order; at most 1,000. Runs inside `scoped`."""
     rows = connection.execute(
         """
-        SELECT j.stream_id, j.seq, us_of(j.at), j.kind, j.alarm_id, x.state, x.priority, r.key, r.name_zh, r.name_en,
-               j.point_id, j.subject, j.value, j.limit_value, j.late, j.actor, j.note, us_of(j.recorded_at),
+        SELECT j.stream_id, s.name, j.seq, us_of(j.at), j.kind, j.alarm_id, x.state, x.priority, r.key, r.name_zh,
+               r.name_en, j.point_id, j.subject, j.value, j.limit_value, j.late, j.actor, j.note, us_of(j.recorded_at),
                a.enterprise_id
         FROM unnest(%s::int[], %s::bigint[]) AS seen(stream_id, seq)
         JOIN journal j ON j.stream_id = seen.stream_id AND j.seq > seen.seq
-        JOIN alarm x ON x.id = j.alarm_id JOIN rule r ON r.id = j.rule_id
+        JOIN stream s ON s.id = j.stream_id JOIN alarm x ON x.id = j.alarm_id JOIN rule r ON r.id = j.rule_id
         LEFT JOIN point p ON p.id = j.point_id LEFT JOIN asset a ON a.id = p.asset_id
         ORDER BY j.stream_id, j.seq LIMIT %s
         """,
@@ -222,8 +225,8 @@ def journal_after(connection: Connection, ends: Mapping[int, int]) -> list[TailL
 
 
 def _line(row: tuple[Any, ...]) -> TailLine:
-    stream, seq, at, kind, alarm_, state, priority, rule, zh, en, *rest = row
-    return TailLine(stream, seq, at, kind, alarm_, state, priority, rule, Text(zh, en), *rest)
+    stream_id, stream, seq, at, kind, alarm_, state, priority, rule, zh, en, *rest = row
+    return TailLine(stream_id, stream, seq, at, kind, alarm_, state, priority, rule, Text(zh, en), *rest)
 
 
 def listen_to_journal(connection: Connection) -> None:

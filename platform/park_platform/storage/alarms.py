@@ -64,7 +64,7 @@ class Happening:
 def record(
     connection: Connection, stream: int, chain: Chain, happenings: Sequence[Happening], recorded_at: int
 ) -> Chain:
-    """Carry out transitions in their order: alarm rows, journal, notification outbox. Returns the journal's new end.
+    """Carry out transitions in their order: alarm rows and journal. Returns the journal's new end.
 
     Must run under the stream's row lock. What is cleared or reset without an open alarm stands in the journal under the
     last alarm of its rule and point. Two changes of one kind at one instant are told apart by a µs.
@@ -93,9 +93,7 @@ def record(
         touched[alarm.id] = alarm
         entries.append(_entry(happening, alarm.id, note))
     save_alarms(connection, stream, list(touched.values()), recorded_at)
-    end = append(connection, stream, chain, entries, recorded_at)
-    _notify(connection, stream, chain.seq, entries)
-    return end
+    return append(connection, stream, chain, entries, recorded_at)
 
 
 def _alarms_of(connection: Connection, story: Sequence[Happening]) -> dict[Key, AlarmRow]:
@@ -162,17 +160,6 @@ def _entry(happening: Happening, alarm: int, note: str | None) -> Entry:
     )
 
 
-def _notify(connection: Connection, stream: int, before: int, entries: Sequence[Entry]) -> None:
-    rows = [
-        (stream, before + n, entry.alarm)
-        for n, entry in enumerate(entries, start=1)
-        if entry.kind == "raised" and not entry.late
-    ]
-    if rows:
-        with connection.cursor() as cursor:
-            cursor.executemany("INSERT INTO notification_outbox (stream_id, seq, alarm_id) VALUES (%s, %s, %s)", rows)
-
-
 def end_forgotten(connection: Connection, stream: int, now: int) -> list[Happening]:
     """What ends the alarms that no rule holds any more: without it they would stay open for ever.
 
@@ -194,14 +181,14 @@ def end_forgotten(connection: Connection, stream: int, now: int) -> list[Happeni
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Outcome:
     """What became of a person's act on an alarm. `done` false: the alarm was not in a state for it."""
 
     done: bool
     state: State
 
 
-def acknowledge(connection: Connection, alarm: int, actor: str, note: str | None, now: int) -> Answer | None:
+def acknowledge(connection: Connection, alarm: int, actor: str, note: str | None, now: int) -> Outcome | None:
     """Acknowledge an alarm in a transaction of its own. None when there is no such alarm."""
     with database_errors(), connection.transaction():
         found = _lock(connection, alarm)
@@ -210,7 +197,7 @@ def acknowledge(connection: Connection, alarm: int, actor: str, note: str | None
         stream, chain, rule, point, subject, state = found
         after = _ON_ACKNOWLEDGED.get(state)
         if after is None:
-            return Answer(done=False, state=state)
+            return Outcome(done=False, state=state)
         connection.execute(
             """
             UPDATE alarm SET state = %(state)s, acked_by = %(actor)s, acked_at = at_us(%(now)s),
@@ -222,10 +209,10 @@ def acknowledge(connection: Connection, alarm: int, actor: str, note: str | None
         [at] = free_instants(connection, [(rule, point, subject, "acknowledged", now)])
         entry = Entry(at, "acknowledged", rule, alarm, point, subject, actor=actor, note=note)
         store_chain(connection, stream, append(connection, stream, chain, [entry], now))
-        return Answer(done=True, state=after)
+        return Outcome(done=True, state=after)
 
 
-def request_reset(connection: Connection, alarm: int, actor: str, note: str | None) -> Answer | None:
+def request_reset(connection: Connection, alarm: int, actor: str, note: str | None) -> Outcome | None:
     """Ask the stream's owner to reset a latched alarm; the RESET transition follows in its next commit.
 
     None when there is no such alarm.
@@ -238,7 +225,7 @@ def request_reset(connection: Connection, alarm: int, actor: str, note: str | No
             return None
         stream, rule, point, state = row
         if state not in _ON_RESET:
-            return Answer(done=False, state=state)
+            return Outcome(done=False, state=state)
         connection.execute(
             """
             INSERT INTO alarm_command (stream_id, rule_id, point_id, kind, actor, note)
@@ -246,7 +233,7 @@ def request_reset(connection: Connection, alarm: int, actor: str, note: str | No
             """,
             (stream, rule, point, actor, note),
         )
-        return Answer(done=True, state=state)
+        return Outcome(done=True, state=state)
 
 
 def _lock(connection: Connection, alarm: int) -> tuple[int, Chain, int, int | None, str, State] | None:

@@ -8,7 +8,7 @@ from park_platform.storage.connect import Connection, database_errors
 MOST_ATTEMPTS: Final = 3
 
 
-def begin_attempt(connection: Connection, stream: int, sha256: bytes, reason: str) -> int:
+def begin_attempt(connection: Connection, stream: int, sha256: bytes) -> int:
     """Commit that a batch is about to be tried alone; returns which attempt it is.
 
     Counted before it begins, so that an attempt which kills the worker counts too.
@@ -16,11 +16,10 @@ def begin_attempt(connection: Connection, stream: int, sha256: bytes, reason: st
     with database_errors():
         row = connection.execute(
             """
-            INSERT INTO attempt (stream_id, sha256, failures, reason) VALUES (%s, %s, 1, %s)
-            ON CONFLICT (stream_id, sha256) DO UPDATE SET failures = attempt.failures + 1, reason = EXCLUDED.reason
-            RETURNING failures
+            INSERT INTO attempt (stream_id, sha256, failures) VALUES (%s, %s, 1)
+            ON CONFLICT (stream_id, sha256) DO UPDATE SET failures = attempt.failures + 1 RETURNING failures
             """,
-            (stream, sha256, reason),
+            (stream, sha256),
         ).fetchone()
     return 1 if row is None else int(row[0])
 

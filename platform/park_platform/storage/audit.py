@@ -62,7 +62,7 @@ def audit_rows(connection: Connection, before: int | None, limit: int) -> list[A
     with database_errors():
         rows = connection.execute(
             """
-            SELECT id, (extract(epoch FROM at) * 1000000)::bigint, actor, action, object, before, after, source, hash
+            SELECT id, us_of(at), actor, action, object, before, after, source, hash
             FROM audit WHERE %(before)s::bigint IS NULL OR id < %(before)s ORDER BY id DESC LIMIT %(limit)s
             """,
             {"before": before, "limit": limit},

@@ -10,13 +10,15 @@ from uuid import UUID
 from park_platform.storage.alarms import Happening, end_forgotten, record, system_rules
 from park_platform.storage.attempts import forget_attempts
 from park_platform.storage.connect import Connection, database_errors
+from park_platform.storage.events import save_events
 from park_platform.storage.journal import Chain
-from park_platform.storage.kept import save_events, save_hello, save_letters, save_packs
 from park_platform.storage.lanes import move_marks, save_gaps
+from park_platform.storage.latest import save_packs
+from park_platform.storage.letters import save_letters
 from park_platform.storage.readings import copy_readings
 from park_platform.storage.resets import Reset, take_resets
 from park_platform.storage.rollups import mark_dirty
-from park_platform.storage.streams import save_rule_states
+from park_platform.storage.streams import save_hello, save_rule_states
 from park_platform.storage.work import Committed, Done, Tick, Ticked, Work
 from park_platform.storage.workers import LockedStream, lock_streams
 from park_sdk.frame import NEVER, Frame
@@ -84,7 +86,7 @@ def _save_rest(connection: Connection, work: Work, row: LockedStream, stored: Fr
     if work.letters:
         save_letters(connection, row.id, work.letters)
     for hello in work.hellos:
-        save_hello(connection, work.gateway, hello, work.claim.term, now)
+        save_hello(connection, work.gateway, hello, now)
 
 
 def _happenings(work: Work, ticked: Ticked, resets: Sequence[Reset]) -> list[Happening]:

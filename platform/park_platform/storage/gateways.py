@@ -10,7 +10,7 @@ from park_wire.quantities import Text
 
 
 @dataclass(frozen=True, slots=True)
-class LaneRow:
+class LaneView:
     """How far a lane of the gateway's current epoch is committed. Times in µs UTC."""
 
     lane: str
@@ -20,7 +20,7 @@ class LaneRow:
 
 
 @dataclass(frozen=True, slots=True)
-class GatewayRow:
+class GatewayView:
     """A gateway. Times in µs UTC; `lag_us` is how far its event time lies behind the centre's clock.
 
     depth, oldest_age_ms, disk_free (bytes) and skew_us are as the gateway last said.
@@ -43,11 +43,11 @@ class GatewayRow:
     has_owner: bool
     points: int
     gaps: int
-    lanes: tuple[LaneRow, ...]
+    lanes: tuple[LaneView, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class StreamRow:
+class StreamView:
     """A stream and whether a living worker owns it. Times in µs UTC."""
 
     name: str
@@ -69,8 +69,8 @@ class GapRow:
     lane: str
     from_seq: int
     to_seq: int | None
-    from_ts: int | None
-    to_ts: int | None
+    from_time: int | None
+    to_time: int | None
     n: int | None
     reason: str
     recorded_at: int
@@ -83,8 +83,8 @@ _IS_OWNED: Final = """
 _LAG: Final = "us_of(clock_timestamp()) - us_of(s.event_until)"
 
 
-def gateways(connection: Connection, *, after: str, limit: int) -> list[GatewayRow]:
-    """Every gateway that was not removed, by key, those with a key after `after`. For the whole park's scope only."""
+def gateways(connection: Connection, *, after: str, limit: int) -> list[GatewayView]:
+    """Every gateway, by key, those with a key after `after`. For the whole park's scope only."""
     rows = connection.execute(
         f"""
         SELECT g.key, g.name_zh, g.name_en, s.name, g.online, us_of(g.heard_at), us_of(g.hello_at), g.config_version,
@@ -97,20 +97,20 @@ def gateways(connection: Connection, *, after: str, limit: int) -> list[GatewayR
                ARRAY(SELECT us_of(l.committed_at) FROM lane l WHERE l.gateway_id = g.id AND l.epoch = g.epoch
                      ORDER BY l.lane)
         FROM gateway g JOIN stream s ON s.id = g.stream_id
-        WHERE g.removed_at IS NULL AND g.key > %(after)s ORDER BY g.key LIMIT %(limit)s
+        WHERE g.key > %(after)s ORDER BY g.key LIMIT %(limit)s
         """,  # noqa: S608 - the parts are constants of this module
         {"dead": DEAD_AFTER_S, "after": after, "limit": limit},
     ).fetchall()
     return [_gateway(row) for row in rows]
 
 
-def _gateway(row: tuple[Any, ...]) -> GatewayRow:
+def _gateway(row: tuple[Any, ...]) -> GatewayView:
     key, zh, en, *rest, names, marks, untils, committed = row
     lanes = zip(names, marks, untils, committed, strict=True)
-    return GatewayRow(key, Text(zh, en), *rest, lanes=tuple(LaneRow(*lane) for lane in lanes))
+    return GatewayView(key, Text(zh, en), *rest, lanes=tuple(LaneView(*lane) for lane in lanes))
 
 
-def streams(connection: Connection) -> list[StreamRow]:
+def streams(connection: Connection) -> list[StreamView]:
     """Every enabled stream, by name. For the whole park's scope only."""
     rows = connection.execute(
         f"""
@@ -119,7 +119,7 @@ def streams(connection: Connection) -> list[StreamRow]:
         """,  # noqa: S608 - the parts are constants of this module
         {"dead": DEAD_AFTER_S},
     ).fetchall()
-    return [StreamRow(*row) for row in rows]
+    return [StreamView(*row) for row in rows]
 
 
 def gaps(connection: Connection, scope: Scope, *, gateway: str | None, before: int | None, limit: int) -> list[GapRow]:

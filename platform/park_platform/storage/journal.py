@@ -6,11 +6,13 @@ hash = sha256(prev + CBOR of the row). Whoever appends holds the stream's row lo
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from park_platform.storage.connect import Connection
 from park_wire import cbor
 
+JOURNAL_CHANNEL: Final = "park_journal"
+"""NOTIFY on it hints that a stream's journal has grown; the payload is the stream's id."""
 Kind: TypeAlias = Literal["raised", "cleared", "reset", "acknowledged"]
 
 
@@ -40,7 +42,7 @@ class Chain:
 
 
 def entry_hash(stream: int, seq: int, entry: Entry, recorded_at: int, prev: bytes) -> bytes:
-    """The hash of a line; `park` verifies the journal by computing it again from the stored columns."""
+    """The hash of a line; `park db verify` checks the journal by computing it again from the stored columns."""
     row = [
         *(stream, seq, entry.at, entry.kind, entry.rule, entry.point, entry.subject, entry.alarm),
         # A whole number comes back from the database as a float.
@@ -119,7 +121,7 @@ def append(connection: Connection, stream: int, chain: Chain, entries: Sequence[
             rows,
         )
     # A hint for whoever follows the journal; the journal itself is the truth.
-    connection.execute("SELECT pg_notify('park_journal', %s)", (str(stream),))
+    connection.execute("SELECT pg_notify(%s, %s)", (JOURNAL_CHANNEL, str(stream)))
     return Chain(seq, head)
 
 
@@ -128,7 +130,8 @@ def verify(connection: Connection, stream: int) -> str | None:
 
     The journal may grow meanwhile. A chain that was cut off together with its stream's row can't be told from here.
     """
-    name = f"journal of stream {stream}"
+    row = connection.execute("SELECT name FROM stream WHERE id = %s", (stream,)).fetchone()
+    name = f"journal of {row[0]}" if row else f"journal of stream {stream}"
     said = _end(connection, stream)
     seq, head = 0, bytes(32)
     # Row by row: a journal of years doesn't fit into memory.

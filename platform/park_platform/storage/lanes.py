@@ -48,7 +48,7 @@ def move_marks(connection: Connection, works: Sequence[Work]) -> None:
 def save_gaps(connection: Connection, works: Sequence[Work]) -> None:
     """Write what will not come, shrink what came after all, and end the gaps of lanes that are not lost."""
     for work in works:
-        for epoch, lane in work.found:
+        for epoch, lane in work.recovered:
             connection.execute(
                 "DELETE FROM gap WHERE gateway_id = %s AND epoch = %s AND lane = %s AND to_seq IS NULL",
                 (work.gateway, epoch, lane),

@@ -3,7 +3,7 @@
 A pack may lag a second behind; `recover_image` is exact: a point's watermark is the newest time among its readings.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from park_platform.storage.columns import read_columns
 from park_platform.storage.connect import Connection, database_errors
+from park_platform.storage.work import Committed, Work
 from park_sdk.frame import NEVER, Frame, Image, Int32s
 from park_wire import cbor
 
@@ -55,6 +56,31 @@ def unpack_image(packed: bytes) -> Image:
         np.frombuffer(bytes(fields.floats("value", "d")), np.float64).copy(),
         np.frombuffer(fields.ints("quality", "i"), np.int32).astype(np.int16),
     )
+
+
+def save_packs(connection: Connection, works: Sequence[Work], done: Sequence[Committed], now: int) -> None:
+    """Write the packed images of the streams whose turn it is, as they are after this commit."""
+    packs = [
+        (work.claim.stream, pack_image(_after(work.image, committed)), committed.live_seq, now)
+        for work, committed in zip(works, done, strict=True)
+        if work.pack
+    ]
+    if packs:
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                """
+                INSERT INTO latest_pack (stream_id, packed, live_seq, at) VALUES (%s, %s, %s, at_us(%s))
+                ON CONFLICT (stream_id)
+                  DO UPDATE SET packed = EXCLUDED.packed, live_seq = EXCLUDED.live_seq, at = EXCLUDED.at
+                """,
+                packs,
+            )
+
+
+def _after(before: Image, committed: Committed) -> Image:
+    image = Image(before.point, before.time.copy(), before.value.copy(), before.quality.copy())
+    image.show(committed.ticked.shown)
+    return image
 
 
 def read_latest(connection: Connection, points: Int32s) -> Latest:

@@ -1,9 +1,14 @@
 """What came in and could not be stored as it was: dead letters, quarantined readings, conflicting values."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from park_platform.storage.connect import Connection
 from park_platform.storage.scope import Scope
+from park_platform.storage.work import Letter
+
+_LONGEST_REASON: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +23,6 @@ class LetterRow:
     size: int
     sha256: bytes
     recorded_at: int
-    replayed_at: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ class ConflictRow:
 
     id: int
     point: int
-    ts: int
+    time: int
     kept: float
     value: float
     quality: int
@@ -51,8 +55,7 @@ def dead_letters(connection: Connection, *, before: int | None, limit: int) -> l
     """Dead letters, newest first, those with an id below `before`. For the whole park's scope only."""
     rows = connection.execute(
         """
-        SELECT d.id, s.name, d.lane, d.seq, d.reason, length(d.payload), sha256(d.payload), us_of(d.recorded_at),
-               us_of(d.replayed_at)
+        SELECT d.id, s.name, d.lane, d.seq, d.reason, length(d.payload), sha256(d.payload), us_of(d.recorded_at)
         FROM dead_letter d JOIN stream s ON s.id = d.stream_id
         WHERE %(before)s::bigint IS NULL OR d.id < %(before)s ORDER BY d.id DESC LIMIT %(limit)s
         """,
@@ -97,3 +100,17 @@ def conflicts(
         {**scope.parameters(), "point": point, "before": before, "limit": limit},
     ).fetchall()
     return [ConflictRow(*row) for row in rows]
+
+
+def save_letters(connection: Connection, stream: int, letters: Sequence[Letter]) -> None:
+    """Keep payloads that could not be processed."""
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO dead_letter (stream_id, epoch, lane, seq, reason, payload) VALUES (%s, %s, %s, %s, %s, %s)",
+            [
+                # PostgreSQL keeps no NUL, and an error's text may quote what came in.
+                (stream, letter.epoch, letter.lane, letter.seq, letter.reason.replace("\0", "�")[:_LONGEST_REASON],
+                 letter.payload)
+                for letter in letters
+            ],
+        )  # fmt: skip

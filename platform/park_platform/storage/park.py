@@ -1,15 +1,15 @@
 """Putting park.toml into the database: what would change, and changing it. The database is the truth at run time."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, LiteralString, TypeAlias
 
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from park_platform.park_model import Asset, Named, ParkFile, PersonPart, RulePart
+from park_platform.park_model import Asset, NamedPart, ParkFile, PersonPart, RulePart
 from park_platform.storage.connect import Connection, database_errors
-from park_platform.storage.people import Role, add_person, grant_access
+from park_platform.storage.people import add_person, grant_access
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,6 @@ class PlanLine:
 
 
 _Row: TypeAlias = dict[str, Any]
-_NOTHING: Final = sql.SQL("")
 _RULE_COLUMNS: Final = (
     *("kind", "name_zh", "name_en", "on_quantity", "on_asset_kind", "on_asset", "on_point", "limit_value"),
     *("limit_design", "deadband", "on_delay_ms", "off_delay_ms", "latch", "priority", "cause", "consequence"),
@@ -40,13 +39,13 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 # How each kind is read; foreign keys appear by the other's key.
 _SELECTS: Final[dict[str, LiteralString]] = {
-    "enterprise": "SELECT key, name_zh, name_en FROM enterprise WHERE removed_at IS NULL",
-    "zone": "SELECT key, name_zh, name_en FROM zone WHERE removed_at IS NULL",
+    "enterprise": "SELECT key, name_zh, name_en FROM enterprise",
+    "zone": "SELECT key, name_zh, name_en FROM zone",
     "asset": """
         SELECT a.key, a.kind, a.name_zh, a.name_en, e.key, z.key, a.design FROM asset a
-        LEFT JOIN enterprise e ON e.id = a.enterprise_id LEFT JOIN zone z ON z.id = a.zone_id WHERE a.removed_at IS NULL
+        LEFT JOIN enterprise e ON e.id = a.enterprise_id LEFT JOIN zone z ON z.id = a.zone_id
         """,
-    "gateway": "SELECT key, name_zh, name_en FROM gateway WHERE removed_at IS NULL",
+    "gateway": "SELECT key, name_zh, name_en FROM gateway",
     "device": """
         SELECT g.key || '/' || d.key, a.key FROM device d JOIN gateway g ON g.stream_id = d.stream_id
         LEFT JOIN asset a ON a.id = d.asset_id
@@ -119,7 +118,7 @@ def _save_installation(connection: Connection, park: ParkFile) -> None:
 def _found(connection: Connection, kind: str) -> dict[str, _Row]:
     if kind == "rule":
         columns = sql.SQL(", ").join(sql.Identifier(name) for name in _RULE_COLUMNS)
-        query = sql.SQL("SELECT key, {} FROM rule WHERE removed_at IS NULL AND kind <> 'SYSTEM'").format(columns)
+        query = sql.SQL("SELECT key, {} FROM rule WHERE kind <> 'SYSTEM'").format(columns)
     else:
         query = sql.SQL(_SELECTS[kind])
     return {row[0]: dict(zip(_COLUMNS[kind], row[1:], strict=True)) for row in connection.execute(query)}
@@ -138,7 +137,7 @@ def _wanted(park: ParkFile) -> dict[str, dict[str, _Row]]:
     }
 
 
-def _names(item: Named | Asset | RulePart) -> _Row:
+def _names(item: NamedPart | Asset | RulePart) -> _Row:
     return {"name_zh": item.name.zh, "name_en": item.name.en}
 
 
@@ -184,19 +183,18 @@ def _save_plain(table: str) -> Callable[[Connection, str, _Row], None]:
     return save
 
 
-def _upsert(connection: Connection, table: str, key: str, row: _Row, *, on_change: sql.SQL = _NOTHING) -> None:
+def _upsert(connection: Connection, table: str, key: str, row: _Row) -> None:
     columns = list(row)
     query = sql.SQL(
         """
         INSERT INTO {table} (key, {columns}) VALUES (%s, {values})
-        ON CONFLICT (key) DO UPDATE SET {sets}, removed_at = NULL {on_change}
+        ON CONFLICT (key) DO UPDATE SET {sets}
         """
     ).format(
         table=sql.Identifier(table),
         columns=sql.SQL(", ").join(sql.Identifier(name) for name in columns),
         values=sql.SQL(", ").join(sql.Placeholder() for _ in columns),
         sets=sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(name)) for name in columns),
-        on_change=on_change,
     )
     values = [Jsonb(value) if isinstance(value, dict) else value for value in row.values()]
     connection.execute(query, (key, *values))
@@ -239,15 +237,11 @@ def _save_device(connection: Connection, key: str, row: _Row) -> None:
     )
 
 
-def _save_rule(connection: Connection, key: str, row: _Row) -> None:
-    _upsert(connection, "rule", key, row, on_change=sql.SQL(", version = rule.version + 1, changed_at = now()"))
-
-
 def _add_person(connection: Connection, person: PersonPart) -> None:
     add_person(
         connection,
         person.id,
-        Role(person.role),
+        person.role,
         display_zh=person.name.zh,
         display_en=person.name.en,
         enterprise=person.enterprise,
@@ -263,12 +257,5 @@ _SAVERS: Final[Mapping[str, Callable[[Connection, str, _Row], None]]] = {
     "asset": _save_asset,
     "gateway": _save_gateway,
     "device": _save_device,
-    "rule": _save_rule,
+    "rule": _save_plain("rule"),
 }
-
-
-def gateways(connection: Connection) -> Sequence[str]:
-    """The keys of all gateways, for their broker accounts."""
-    with database_errors():
-        rows = connection.execute("SELECT key FROM gateway WHERE removed_at IS NULL ORDER BY key").fetchall()
-    return [key for (key,) in rows]

@@ -171,7 +171,7 @@ def make_signin_link(connection: Connection, name: str, minutes: int, actor: str
 
 
 def _enterprise_id(connection: Connection, key: str) -> int:
-    row = connection.execute("SELECT id FROM enterprise WHERE key = %s AND removed_at IS NULL", (key,)).fetchone()
+    row = connection.execute("SELECT id FROM enterprise WHERE key = %s", (key,)).fetchone()
     if row is None:
         raise _fault(key, "there is no such enterprise", "`park apply` brings enterprises from park.toml")
     return row[0]

@@ -7,14 +7,17 @@ from park_platform.storage.connect import Connection, database_errors
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Counts since the database was made; times in µs UTC. `age_ms`: of the newest reading, by the database's clock."""
+    """Counts since the database was made; times in µs UTC. `age_ms`: of the newest reading, by the database's clock.
+
+    operated: somebody holds the lock of those who operate the park.
+    """
 
     owned: int
     batches: int
     readings: int
     age_ms: float | None
-    partitions_ahead: int
-    operate_beats: bool
+    operated: bool
+    rolled_streams: int
     transitions: int
     alarm_at: int | None
     alarm_recorded_at: int | None
@@ -30,8 +33,9 @@ def read_proof(connection: Connection, rule: str, asset: str) -> Proof:
                    (SELECT count(*) FROM reading WHERE ts > now() - interval '10 minutes'),
                    (SELECT extract(epoch FROM clock_timestamp() - max(ts)) * 1000 FROM reading
                      WHERE ts > now() - interval '10 minutes')::float8,
-                   (SELECT count(*) FROM pg_inherits WHERE inhparent = 'reading'::regclass),
-                   EXISTS (SELECT FROM rollup_progress),
+                   EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
+                     AND (classid::bigint << 32 | objid::bigint) = hashtext('park operate')::bigint),
+                   (SELECT count(*) FROM rollup_progress),
                    (SELECT count(*) FROM journal)
             """
         ).fetchone()

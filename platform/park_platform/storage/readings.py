@@ -10,6 +10,7 @@ from psycopg import errors
 
 from park_platform.storage.connect import Connection, database_errors
 from park_platform.storage.copy_binary import Column, copy_in, encode_readings
+from park_platform.storage.engines.engine import DAY_US
 from park_platform.storage.engines.store import Store, open_store
 from park_sdk.frame import Bools, Frame, Int64s, Rows
 from park_wire.errors import StoreError
@@ -158,8 +159,7 @@ def _copy(connection: Connection, store: Store, frame: Frame) -> bool:
 
 
 def _days(time: Int64s) -> list[int]:
-    day = 86_400_000_000
-    return (np.unique(time // day) * day).tolist()
+    return (np.unique(time // DAY_US) * DAY_US).tolist()
 
 
 def _find_known(connection: Connection, frame: Frame, rows: Rows) -> tuple[Rows, Frame]:

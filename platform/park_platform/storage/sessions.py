@@ -63,7 +63,7 @@ def find_session(connection: Connection, token: str, *, idle_minutes: int) -> Se
         row = connection.execute(
             """
             SELECT p.id, p.name, p.display_zh, p.display_en, p.role, p.enterprise_id, e.key, s.csrf,
-                   (extract(epoch FROM s.expires_at) * 1000000)::bigint,
+                   us_of(s.expires_at),
                    ARRAY(SELECT g.enterprise_id FROM access_grant g WHERE g.person_id = p.id AND g.until > now()),
                    s.seen_at < now() - interval '1 minute'
             FROM session s JOIN person p ON p.id = s.person_id LEFT JOIN enterprise e ON e.id = p.enterprise_id

@@ -6,6 +6,7 @@ from typing import Final
 from park_platform.storage.alarms import Happening, record, store_chain, system_rules
 from park_platform.storage.connect import Connection, database_errors
 from park_platform.storage.journal import Chain
+from park_platform.storage.workers import DEAD_AFTER_S
 
 _RULE: Final = "gateway-silent"
 
@@ -56,10 +57,10 @@ def _watched(connection: Connection, rule: int, silent_after_us: int) -> list[Wa
                EXISTS (SELECT FROM alarm a WHERE a.rule_id = %s AND a.subject = g.key AND a.closed_at IS NULL
                          AND a.state IN ('unacknowledged', 'acknowledged'))
         FROM gateway g JOIN stream s ON s.id = g.stream_id JOIN worker w ON w.id = s.owner
-        WHERE g.removed_at IS NULL AND s.enabled AND w.beat_at > clock_timestamp() - make_interval(secs => 5)
+        WHERE s.enabled AND w.beat_at > clock_timestamp() - make_interval(secs => %s)
           AND w.started_at < clock_timestamp() - %s * interval '1 microsecond'
         """,
-        (rule, silent_after_us),
+        (rule, DEAD_AFTER_S, silent_after_us),
     ).fetchall()
     return [Watched(*row) for row in rows]
 

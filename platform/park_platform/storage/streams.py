@@ -10,7 +10,7 @@ from park_platform.storage.connect import Connection, database_errors
 from park_sdk.frame import FOREVER, NEVER, Int32s, Int64s
 from park_sdk.rules import Phase, Rule, RuleKind, RuleState, RuleTable, StateChanges
 from park_wire.batch import GENESIS, Lane
-from park_wire.messages import Status
+from park_wire.messages import Hello, Status
 
 _DELAYED: Final = frozenset({Phase.PENDING, Phase.RETURNING, Phase.RELAPSING})
 _UNDELAYED: Final[dict[int, int]] = {
@@ -52,9 +52,9 @@ class PointMap:
 
 
 def gateway_of(connection: Connection, stream: int) -> GatewayRow | None:
-    """The gateway behind a stream; None for a stream of another kind or a removed gateway."""
+    """The gateway behind a stream; None for a stream of another kind."""
     row = connection.execute(
-        "SELECT id, key, stream_id, epoch, config_version FROM gateway WHERE stream_id = %s AND removed_at IS NULL",
+        "SELECT id, key, stream_id, epoch, config_version FROM gateway WHERE stream_id = %s",
         (stream,),
     ).fetchone()
     return None if row is None else GatewayRow(*row)
@@ -200,6 +200,20 @@ def save_rule_states(connection: Connection, changed: Sequence[tuple[RuleTable, 
                 [None if value == FOREVER else value for value in due[kept].tolist()],
             ),
         )
+
+
+def save_hello(connection: Connection, gateway: int, hello: Hello, now: int) -> None:
+    """Keep who speaks for a gateway. Only a run that owns its epoch is entered here."""
+    connection.execute(
+        "UPDATE gateway SET epoch = %s, online = true, hello_at = at_us(%s) WHERE id = %s", (hello.epoch, now, gateway)
+    )
+    connection.execute(
+        """
+        INSERT INTO epoch (gateway_id, epoch, made_at) VALUES (%s, %s, at_us(%s))
+        ON CONFLICT (gateway_id, epoch) DO UPDATE SET made_at = COALESCE(epoch.made_at, EXCLUDED.made_at)
+        """,
+        (gateway, hello.epoch, hello.made_at),
+    )
 
 
 def save_status(connection: Connection, gateway: int, status: Status) -> None:

@@ -74,9 +74,9 @@ class Work:
     """What one stream wants to commit. `frame` is sorted by point, those of a point as they came, late ones marked.
 
     until: event time before which nothing older will follow live, NEVER when no live batch is in it. filled: seqs of
-    declared gaps that came after all. found: lanes that were given up and are not lost. tried: sha256 of batches that
-    need no count of attempts any more. check_alarms: rules were loaded anew, so alarms may be open that no rule knows.
-    pack: write the packed image.
+    declared gaps that came after all. recovered: lanes that were given up and are not lost. tried: sha256 of batches
+    that need no count of attempts any more. check_alarms: rules were loaded anew, so alarms may be open that no rule
+    knows. pack: write the packed image.
     """
 
     claim: Claim
@@ -90,7 +90,7 @@ class Work:
     moves: list[MarkMove] = field(default_factory=list[MarkMove])
     gaps: list[Gap] = field(default_factory=list[Gap])
     filled: list[tuple[bytes, Lane, int]] = field(default_factory=list[tuple[bytes, Lane, int]])
-    found: list[tuple[bytes, Lane]] = field(default_factory=list[tuple[bytes, Lane]])
+    recovered: list[tuple[bytes, Lane]] = field(default_factory=list[tuple[bytes, Lane]])
     letters: list[Letter] = field(default_factory=list[Letter])
     notices: list[tuple[Notice, str]] = field(default_factory=list[tuple[Notice, str]])
     hellos: list[Hello] = field(default_factory=list[Hello])

@@ -107,8 +107,8 @@ def stream_rows(connection: Connection) -> list[StreamRow]:
             SELECT s.id, s.name, s.kind, s.owner, s.term,
                    s.owner IS NOT NULL AND (w.id IS NULL
                      OR w.beat_at <= clock_timestamp() - make_interval(secs => %s)),
-                   s.enabled AND g.removed_at IS NULL
-            FROM stream s LEFT JOIN worker w ON w.id = s.owner LEFT JOIN gateway g ON g.stream_id = s.id
+                   s.enabled
+            FROM stream s LEFT JOIN worker w ON w.id = s.owner
             ORDER BY s.id
             """,
             (DEAD_AFTER_S,),

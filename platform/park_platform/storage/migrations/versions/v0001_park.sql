@@ -17,8 +17,7 @@ CREATE TABLE installation (
   time_zone      text NOT NULL DEFAULT 'Asia/Shanghai',
   config_seq     bigint NOT NULL DEFAULT 0,                     -- every change of points, assets or rules adds one
   rules_seq      bigint NOT NULL DEFAULT 0,                     -- every change of assets or rules adds one: the intake loads them
-  raw_days       int NOT NULL DEFAULT 90 CHECK (raw_days BETWEEN 30 AND 3660),
-  created_at     timestamptz NOT NULL DEFAULT now()
+  raw_days       int NOT NULL DEFAULT 90 CHECK (raw_days BETWEEN 30 AND 3660)
 );
 
 -- who and what -------------------------------------------------------------------------------------------------
@@ -26,19 +25,17 @@ CREATE TABLE installation (
 CREATE DOMAIN key AS text CHECK (VALUE ~ '^[a-z0-9-]{1,32}$');
 
 CREATE TABLE enterprise (
-  id         int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  key        key NOT NULL UNIQUE,
-  name_zh    text NOT NULL,
-  name_en    text NOT NULL,
-  removed_at timestamptz
+  id      int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  key     key NOT NULL UNIQUE,
+  name_zh text NOT NULL,
+  name_en text NOT NULL
 );
 
 CREATE TABLE zone (
-  id         int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  key        key NOT NULL UNIQUE,
-  name_zh    text NOT NULL,
-  name_en    text NOT NULL,
-  removed_at timestamptz
+  id      int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  key     key NOT NULL UNIQUE,
+  name_zh text NOT NULL,
+  name_en text NOT NULL
 );
 
 CREATE TABLE asset (
@@ -49,8 +46,7 @@ CREATE TABLE asset (
   name_en       text NOT NULL,
   enterprise_id int REFERENCES enterprise,                      -- NULL: the park itself
   zone_id       int REFERENCES zone,
-  design        jsonb NOT NULL DEFAULT '{}',                    -- design values by quantity, in canonical units
-  removed_at    timestamptz
+  design        jsonb NOT NULL DEFAULT '{}'                     -- design values by quantity, in canonical units
 );
 
 -- streams: the unit of ownership among intake workers (chain 4.1) -----------------------------------------------
@@ -83,25 +79,21 @@ CREATE TABLE gateway (
   name_zh        text NOT NULL,
   name_en        text NOT NULL,
   config_version bytea,                                         -- the birth in force: what the live lane last spoke
-  run            bytea,                                         -- of the hello that owns the epoch
-  epoch          bytea,
+  epoch          bytea,                                         -- of the last hello
   hello_at       timestamptz,
-  hello_term     bigint,
   online         boolean NOT NULL DEFAULT false,
   made_at        timestamptz NOT NULL DEFAULT now(),
   heard_at       timestamptz,                                   -- any message; the clock of "gateway silent"
   depth          bigint,
   oldest_age_ms  bigint,
   disk_free      bigint,
-  skew_us        bigint,
-  removed_at     timestamptz
+  skew_us        bigint
 ) WITH (fillfactor = 50);
 
 CREATE TABLE epoch (
   gateway_id int NOT NULL REFERENCES gateway,
   epoch      bytea NOT NULL CHECK (length(epoch) = 16),
   made_at    timestamptz,
-  first_seen timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (gateway_id, epoch)
 );
 
@@ -122,7 +114,6 @@ CREATE TABLE birth (
   indices        bigint[] NOT NULL,                             -- u32 indices of the gateway, ascending …
   point_ids      int[] NOT NULL,                                -- … and the points behind them
   content        bytea NOT NULL,                                -- as it came: what its points are once it is in force
-  received_at    timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (gateway_id, config_version)
 );
 
@@ -148,7 +139,6 @@ CREATE TABLE point (
   max_age_ms int NOT NULL CHECK (max_age_ms > 0),               -- how long a value holds; 3 periods unless the park says otherwise
   asset_id   int REFERENCES asset,
   gone_at    timestamptz,                                       -- since when the gateway reads it no more; no rule watches it
-  created_at timestamptz NOT NULL DEFAULT now(),
   UNIQUE (stream_id, device, name)
 );
 CREATE INDEX point_asset ON point (asset_id);
@@ -175,10 +165,7 @@ CREATE TABLE rule (
   action       jsonb NOT NULL DEFAULT '{}',
   respond_s    int,                                             -- time to respond
   source       text,                                            -- standard and edition behind the limit
-  enabled      boolean NOT NULL DEFAULT true,
-  version      int NOT NULL DEFAULT 1,
-  changed_at   timestamptz NOT NULL DEFAULT now(),
-  removed_at   timestamptz
+  enabled      boolean NOT NULL DEFAULT true
 );
 
 -- Alarms about the platform itself have no limit and no point; their subject names gateway, stream or worker.
@@ -192,13 +179,13 @@ INSERT INTO rule (key, kind, name_zh, name_en, priority, cause, consequence, act
   '{"zh": "报表与趋势在缺口内不完整", "en": "Reports and trends are incomplete within the gap"}',
   '{"zh": "查看缺口记录及其原因", "en": "Look at the gap and its reason"}'),
  ('gateway-conflict', 'SYSTEM', '同一批次内容不一致', 'Same batch, other content', 'high',
-  '{"zh": "两台网关使用同一存储副本，或数据被重放或篡改", "en": "Two gateways run copies of one outbox, or data was replayed or changed"}',
-  '{"zh": "冲突的批次被隔离，未写入", "en": "The conflicting batch was put into quarantine, not stored"}',
-  '{"zh": "停用多余的网关，检查隔离区", "en": "Stop the second gateway and look at the quarantine"}'),
+  '{"zh": "两台网关使用同一缓存的副本，或数据被重放或篡改", "en": "Two gateways run copies of one outbox, or data was replayed or changed"}',
+  '{"zh": "与已入库批次不一致的批次不入库，原文保存为死信；两台网关同时运行时，双方的读数会混在同一网关名下", "en": "A batch that contradicts a stored one is kept as a dead letter and not stored; while two gateways run, readings of both mix under one name"}',
+  '{"zh": "停用多余的网关，查看是否有死信", "en": "Stop the second gateway and see whether there are dead letters"}'),
  ('dead-letter', 'SYSTEM', '无法处理的数据', 'Data that could not be processed', 'medium',
-  '{"zh": "批次损坏或含有未知测点", "en": "A batch is damaged or names unknown points"}',
-  '{"zh": "该批次未入库，保存在死信表中", "en": "The batch is kept as a dead letter and is not stored"}',
-  '{"zh": "查明原因后重放", "en": "Find the cause, then replay it"}');
+  '{"zh": "报文损坏、含有未知测点，或多次处理失败", "en": "A message is damaged, names unknown points, or has failed again and again"}',
+  '{"zh": "其中无法处理的读数和事件缺失，原文保存为死信", "en": "The readings and events in it that could not be processed are missing; the payload is kept as a dead letter"}',
+  '{"zh": "查看死信的原因，修正网关或其配置；缺失的数据不会自动补入", "en": "Read the reason of the dead letter and correct the gateway or its configuration; what is missing is not filled in by itself"}');
 
 CREATE VIEW rule_point AS                                       -- which rule watches which point, with its limit
 SELECT r.id AS rule_id, p.id AS point_id, p.stream_id, r.kind,
@@ -209,7 +196,7 @@ FROM rule r
 JOIN point p ON (r.on_quantity IS NULL OR r.on_quantity = p.quantity)
 LEFT JOIN asset a ON a.id = p.asset_id
 JOIN stream s ON s.id = p.stream_id
-WHERE r.enabled AND r.removed_at IS NULL AND r.kind <> 'SYSTEM' AND p.gone_at IS NULL
+WHERE r.enabled AND r.kind <> 'SYSTEM' AND p.gone_at IS NULL
   AND (r.on_asset_kind IS NULL OR r.on_asset_kind = a.kind)
   AND (r.on_asset IS NULL OR r.on_asset = a.key)
   AND (r.on_point IS NULL OR r.on_point = regexp_replace(s.name, '^gw-', '') || '/' || p.device || '/' || p.name)
@@ -269,15 +256,13 @@ CREATE TABLE dead_letter (
   seq         bigint,
   reason      text NOT NULL,
   payload     bytea NOT NULL,
-  recorded_at timestamptz NOT NULL DEFAULT now(),
-  replayed_at timestamptz
+  recorded_at timestamptz NOT NULL DEFAULT now()
 );
 
 CREATE TABLE attempt (                                          -- failures of a batch that was tried alone (chain 4.6)
   stream_id int NOT NULL REFERENCES stream,
   sha256    bytea NOT NULL,
   failures  int NOT NULL,
-  reason    text NOT NULL,
   PRIMARY KEY (stream_id, sha256)
 );
 
@@ -358,15 +343,6 @@ CREATE TABLE alarm_command (                                    -- what people t
   note      text
 );
 CREATE INDEX alarm_command_stream ON alarm_command (stream_id);
-
-CREATE TABLE notification_outbox (                              -- written in the alarm's own transaction
-  id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  stream_id  int NOT NULL,
-  seq        bigint NOT NULL,
-  alarm_id   bigint NOT NULL REFERENCES alarm,
-  created_at timestamptz NOT NULL DEFAULT now(),
-  FOREIGN KEY (stream_id, seq) REFERENCES journal
-);
 
 -- what is derived ------------------------------------------------------------------------------------------------
 

@@ -13,10 +13,10 @@ GRANT SELECT, INSERT, UPDATE ON epoch, lane, birth, point, alarm, latest_pack TO
 GRANT SELECT, INSERT ON reading, reading_conflict, quarantine, event, dead_letter, journal TO park_ingest;
 GRANT USAGE ON SEQUENCE alarm_id_seq TO park_ingest;
 GRANT SELECT, DELETE ON alarm_command TO park_ingest;
-GRANT INSERT ON notification_outbox, dirty TO park_ingest;
+GRANT INSERT ON dirty TO park_ingest;
 
 -- operate: rollups, partitions (as owner, by SET ROLE), alarms of the park stream.
-GRANT SELECT, INSERT, UPDATE, DELETE ON dirty, rollup_1m, rollup_progress, notification_outbox TO park_operate;
+GRANT SELECT, INSERT, UPDATE, DELETE ON dirty, rollup_1m, rollup_progress TO park_operate;
 GRANT SELECT, INSERT, UPDATE ON alarm TO park_operate;
 GRANT SELECT, UPDATE ON stream, gateway TO park_operate;
 GRANT SELECT, INSERT ON journal TO park_operate;
@@ -26,7 +26,7 @@ GRANT SELECT ON enterprise, zone, asset, device, point, rule, rule_point, rule_s
 
 -- api: people and what they do; readings only through the doors.
 GRANT SELECT ON enterprise, zone, asset, device, point, rule, rule_point, gateway, epoch, lane, worker, event, gap, attempt,
-  quarantine, reading_conflict, rollup_progress, notification_outbox TO park_api;
+  quarantine, reading_conflict, rollup_progress TO park_api;
 GRANT SELECT, INSERT, UPDATE, DELETE ON person, access_grant, signin_link, session TO park_api;
 GRANT SELECT, UPDATE ON stream, alarm, dead_letter TO park_api;
 GRANT SELECT, INSERT ON journal, alarm_command, audit TO park_api;

@@ -6,7 +6,7 @@ the broker's configuration only.
 
 import json
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ import bcrypt
 from park_platform.files import explained, locked, make_folder, write_private
 from park_platform.secrets import keep_password
 from park_wire.errors import ServiceError
-from park_wire.topics import LIVE_ALARMS, UPWARD, VERSION, check_id, gateway_topic, receipt_topic
+from park_wire.topics import LIVE_VALUES, UPWARD, VERSION, check_id, gateway_topic
 
 # bcrypt is slow to make guessing slow; 128 random bits need no help, and a broker that comes back has to let 200
 # gateways in at once: cost 4 is 2 ms each, the usual 11 is 120 ms.
@@ -45,33 +45,14 @@ def gateway_account(gateway: str) -> Account:
     )
 
 
-def enterprise_account(enterprise: str) -> Account:
-    """`ent-{enterprise}`: its own pushes and dry runs up, its own receipts down."""
-    check_id(enterprise, "enterprise")
-    return Account(
-        f"ent-{enterprise}",
-        publish=(f"park/{VERSION}/push/{enterprise}/+", f"park/{VERSION}/try/{enterprise}/+"),
-        subscribe=(receipt_topic(enterprise),),
-    )
-
-
 INGEST: Final = Account(
     "ingest",
-    publish=(f"park/{VERSION}/gw/+/ack", f"park/{VERSION}/receipt/+", f"park/{VERSION}/live/#"),
-    subscribe=(
-        *(f"park/{VERSION}/gw/+/{leaf}" for leaf in UPWARD),
-        f"park/{VERSION}/push/+/+",
-        f"park/{VERSION}/try/+/+",
-    ),
+    publish=(f"park/{VERSION}/gw/+/ack", LIVE_VALUES),
+    subscribe=tuple(f"park/{VERSION}/gw/+/{leaf}" for leaf in UPWARD),
     keeps_session=True,
 )
-SERVE: Final = Account("serve", publish=(), subscribe=(f"park/{VERSION}/live/#",))
-OPERATE: Final = Account(
-    "operate",
-    publish=(LIVE_ALARMS,),
-    subscribe=(f"park/{VERSION}/live/#", f"park/{VERSION}/gw/+/status"),
-)
-PROCESSES: Final = (INGEST, SERVE, OPERATE)
+SERVE: Final = Account("serve", publish=(), subscribe=(LIVE_VALUES,))
+PROCESSES: Final = (INGEST, SERVE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,21 +90,11 @@ class Accounts:
                 known.pop(user, None)
                 self._password_file(user).unlink(missing_ok=True)
 
-    def renew(self, user: str) -> str:
-        """Give `user` a new password and return it. Raises ServiceError when there is no such account."""
-        with self._changing() as known:
-            if user not in known:
-                raise ServiceError(self._unknown(user, known))
-            self._password_file(user).unlink(missing_ok=True)
-            password = keep_password(self._password_file(user))
-            known[user] = Credential(known[user].account, hash_password(password))
-            return password
-
     def password(self, user: str) -> str:
         """The password of `user`. Raises ServiceError when there is no such account."""
         known = self.credentials()
         if user not in known:
-            raise ServiceError(self._unknown(user, known))
+            raise ServiceError(f"the broker has no user {user!r}; it has {', '.join(known) or 'none'}")
         return keep_password(self._password_file(user))
 
     def credentials(self) -> dict[str, Credential]:
@@ -140,9 +111,6 @@ class Accounts:
         if _USER.fullmatch(user) is None:
             raise ServiceError(f"{user[:80]!r} can't be a user of the broker; use 1 to 40 characters of a-z, 0-9 and -")
         return self._folder / "passwords" / user
-
-    def _unknown(self, user: str, known: Mapping[str, Credential]) -> str:
-        return f"the broker has no user {user!r}; it has {', '.join(known) or 'none'}"
 
     @contextmanager
     def _changing(self) -> Generator[dict[str, Credential]]:
