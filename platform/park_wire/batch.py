@@ -24,6 +24,8 @@ HASH_BYTES: Final = 32
 GENESIS: Final = bytes(HASH_BYTES)
 """The `prev` of a lane's first batch, and the head of a lane of which nothing is known."""
 
+MOST_SEQ: Final = 2**62
+"""The greatest seq: a counter that comes near it is damaged, and what follows it must still fit a bigint."""
 MOST_READINGS: Final = 50_000
 MOST_EVENTS: Final = 5_000
 MOST_EVENT_BYTES: Final = 4_096
@@ -343,7 +345,7 @@ def read_message(payload: bytes) -> Batch | Tombstone:
         run=fields.raw("run", RUN_BYTES),
         epoch=fields.raw("epoch", EPOCH_BYTES),
         lane=_lane(fields.text("lane")),
-        seq=fields.integer("seq", 1),
+        seq=fields.integer("seq", 1, MOST_SEQ),
         prev=fields.raw("prev", HASH_BYTES),
         origin=_origin(fields.items("origin", 3)) if fields.has("origin") else None,
     )
@@ -351,7 +353,7 @@ def read_message(payload: bytes) -> Batch | Tombstone:
     if fields.has("lost"):
         lost = fields.fields("lost")
         loss = Loss(lost.integer("n", 0), lost.integer("from_ts"), lost.integer("to_ts"), lost.text("reason"))
-        return Tombstone(envelope, fields.integer("last_seq", envelope.seq), sha256, loss)
+        return Tombstone(envelope, fields.integer("last_seq", envelope.seq, MOST_SEQ), sha256, loss)
     sealed = Sealed(
         config_version=fields.raw("config_version", HASH_BYTES),
         until=fields.integer("until"),
@@ -380,4 +382,4 @@ def _lane(text: str) -> Lane:
 
 def _origin(items: list[Any]) -> Origin:
     fields = cbor.Fields(dict(zip(("epoch", "lane", "seq"), items, strict=False)), "origin")
-    return Origin(fields.raw("epoch", EPOCH_BYTES), _lane(fields.text("lane")), fields.integer("seq", 1))
+    return Origin(fields.raw("epoch", EPOCH_BYTES), _lane(fields.text("lane")), fields.integer("seq", 1, MOST_SEQ))

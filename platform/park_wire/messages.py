@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from park_wire import cbor
-from park_wire.batch import EPOCH_BYTES, HASH_BYTES, RUN_BYTES, Lane, check_version
+from park_wire.batch import EPOCH_BYTES, HASH_BYTES, MOST_SEQ, RUN_BYTES, Lane, check_version
 from park_wire.errors import WireError
 from park_wire.topics import ID_RULE, VERSION, is_id
 
@@ -265,7 +265,9 @@ def _record(items: Any, names: tuple[str, ...], message: str) -> cbor.Fields:
 def _position(items: list[Any]) -> LanePosition:
     fields = _record(items, ("next_seq", "oldest_seq", "before"), "hello.lanes")
     position = LanePosition(
-        fields.integer("next_seq", 1), fields.integer("oldest_seq", 1), fields.raw("before", HASH_BYTES)
+        fields.integer("next_seq", 1, MOST_SEQ),
+        fields.integer("oldest_seq", 1, MOST_SEQ),
+        fields.raw("before", HASH_BYTES),
     )
     if position.oldest_seq > position.next_seq:
         raise WireError("hello: oldest_seq lies after next_seq")
@@ -275,13 +277,15 @@ def _position(items: list[Any]) -> LanePosition:
 def _former(items: Any) -> FormerEpoch:
     fields = _record(items, ("epoch", "live_next", "backfill_next"), "hello.former")
     return FormerEpoch(
-        fields.raw("epoch", EPOCH_BYTES), fields.integer("live_next", 1), fields.integer("backfill_next", 1)
+        fields.raw("epoch", EPOCH_BYTES),
+        fields.integer("live_next", 1, MOST_SEQ),
+        fields.integer("backfill_next", 1, MOST_SEQ),
     )
 
 
 def _mark(items: list[Any]) -> tuple[int, bytes]:
     fields = _record(items, ("mark", "head"), "ack.marks")
-    return fields.integer("mark", 0), fields.raw("head", HASH_BYTES)
+    return fields.integer("mark", 0, MOST_SEQ), fields.raw("head", HASH_BYTES)
 
 
 _POINT_FIELDS: Final = ("index", "device", "name", "quantity", "unit", "low", "high", "period_ms")

@@ -1,5 +1,7 @@
 """A batch as the centre's readings: nothing lost, nothing invented, whatever the batch holds."""
 
+from math import inf, isfinite, nan
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from park_platform.sensing.decode import decode_batch
 from park_platform.storage.streams import PointMap
 from park_wire.batch import Batch, Columns, Event, seal
 from park_wire.errors import WireError
-from park_wire.quality import MARK_SHIFT, Mark
+from park_wire.quality import MARK_SHIFT, Mark, Quality, is_bad
 from support import wire_samples
 
 indices = st.lists(st.one_of(st.integers(0, 12), st.integers(0, 2**32 - 1)), unique=True, max_size=12)
@@ -50,7 +52,10 @@ def test_every_reading_of_a_known_index_arrives(known: list[int], data: st.DataO
     assert decoded.frame.time.tolist() == kept
     assert decoded.frame.value.tobytes() == b"".join(value[8 * row : 8 * row + 8] for row in kept)
     marks = [0 if mark is None or mark[row] > max(Mark) else mark[row] for row in kept]
-    codes = [quality[row] | code << MARK_SHIFT for row, code in zip(kept, marks, strict=True)]
+    wire = [
+        quality[row] if isfinite(columns.value[row]) or is_bad(quality[row]) else Quality.BAD_NONSENSE for row in kept
+    ]
+    codes = [code | mark << MARK_SHIFT for code, mark in zip(wire, marks, strict=True)]
     assert decoded.frame.quality.tolist() == codes
     assert decoded.frame.quality.dtype == np.int16
 
@@ -78,3 +83,10 @@ def test_the_first_index_past_the_known_ones_is_unknown(known: list[int]) -> Non
     decoded = decode_batch(batch_of(columns), point_map(known))
     assert decoded.frame.value.tolist() == [1.5]
     assert decoded.faults == ("1 readings have an index that no birth names",)
+
+
+def test_what_is_no_number_is_not_good_whatever_the_gateway_says() -> None:
+    rows = [(0, 1, nan, 0), (0, 2, inf, 0), (0, 3, -inf, Quality.UNCERTAIN), (0, 4, nan, Quality.BAD_NO_ANSWER)]
+    decoded = decode_batch(batch_of(wire_samples.columns_of([*rows, (0, 5, 1.5, 0)])), point_map([0]))
+    nonsense = Quality.BAD_NONSENSE
+    assert decoded.frame.quality.tolist() == [nonsense, nonsense, nonsense, Quality.BAD_NO_ANSWER, Quality.GOOD]

@@ -368,6 +368,29 @@ def test_a_moved_batch_that_is_committed_only_passes_the_mark(outlet: Outlet, st
     assert stage.lanes.of(moved.epoch, Lane.LIVE).mark == 2
 
 
+def test_a_batch_that_moved_twice_is_stored_once(outlet: Outlet, stage: Stage) -> None:
+    """The ack of its second epoch was lost: what is moved on is committed, though never under its first identity."""
+    [batch] = batches(outlet, 1)
+    origin = Origin(outlet.epoch, Lane.LIVE, 1)
+    for _ in range(2):
+        moved = Outlet(BIRTH)
+        stage.take(moved.append(batch.sealed, origin=origin))
+        stage.commit()
+        assert stage.lanes.of(moved.epoch, Lane.LIVE).mark == 1
+    assert stage.values == [1.0]
+
+
+def test_an_original_that_its_move_overtook_is_stored_once(outlet: Outlet, stage: Stage) -> None:
+    first, other = batches(outlet, 2)
+    stage.take(Outlet(BIRTH).append(first.sealed, origin=Origin(outlet.epoch, Lane.LIVE, 1)))
+    stage.commit()
+    stage.take(first)
+    stage.take(other)
+    stage.commit()
+    assert stage.values == [1.0, 2.0]
+    assert stage.lanes.of(outlet.epoch, Lane.LIVE).mark == 2
+
+
 def test_a_moved_batch_from_within_a_gap_is_stored(outlet: Outlet, stage: Stage) -> None:
     messages = batches(outlet, 2)
     stage.take(outlet.bury(1, 2))

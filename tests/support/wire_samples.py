@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from park_wire import cbor
 from park_wire.batch import (
     GENESIS,
+    MOST_SEQ,
     Batch,
     Columns,
     Envelope,
@@ -189,7 +190,7 @@ MESSAGES: Final[dict[str, tuple[bytes, Callable[[bytes], Any]]]] = {
 
 names = st.text("abcdefghijklmnopqrstuvwxyz0123456789-", min_size=1, max_size=32)
 i64 = st.integers(-(2**63), 2**63 - 1)
-seqs = st.integers(1, 2**63 - 1)
+seqs = st.integers(1, MOST_SEQ)
 runs = st.binary(min_size=8, max_size=8)
 epochs = st.binary(min_size=16, max_size=16)
 hashes = st.binary(min_size=32, max_size=32)

@@ -192,11 +192,17 @@ ENVELOPE_CHANGES = changes(
         "run": [b"short", bytes(9), "12345678", None, 5],
         "epoch": [bytes(15), bytes(17), None],
         "lane": ["both", "LIVE", "", b"live", None, "x" * 300],
-        "seq": [0, -1, 2**63, 1.0, "1", True, None],
+        "seq": [0, -1, 2**62 + 1, 2**63, 1.0, "1", True, None],
         "prev": [b"", bytes(31), bytes(33), None],
         "origin": [
             *(None, {}, 5, [], [bytes(16)], [bytes(16), "live"]),
-            *([bytes(16), "live", 0], [bytes(15), "live", 1], [bytes(16), "both", 1], [bytes(16), "live", 1, 1]),
+            *(
+                [bytes(16), "live", 0],
+                [bytes(16), "live", 2**62 + 1],
+                [bytes(15), "live", 1],
+                [bytes(16), "both", 1],
+                [bytes(16), "live", 1, 1],
+            ),
         ],
         "sha256": [bytes(31), None],
     }
@@ -213,7 +219,7 @@ BATCH_CHANGES = changes(
 )
 TOMBSTONE_CHANGES = changes(
     {
-        "last_seq": [6, 0, -1, 2**63, None, "9"],
+        "last_seq": [6, 0, -1, 2**62 + 1, 2**63, None, "9"],
         "lost": [
             *(None, [], {}, 5, {"n": 1}, {"n": 1, "from_ts": 1, "to_ts": 1}),
             *(loss(n=-1), loss(n=None), loss(n="1"), loss(n=2**63)),

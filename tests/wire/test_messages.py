@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from park_wire import cbor
-from park_wire.batch import Columns, Lane
+from park_wire.batch import MOST_SEQ, Columns, Lane
 from park_wire.errors import UnknownVersion, WireError
 from park_wire.messages import Ack, Birth, BirthPoint, FormerEpoch, Hello, LanePosition, LiveValues, Status
 from support.wire_samples import (
@@ -88,7 +88,7 @@ def test_birth_comes_back_and_its_version_names_its_content(found: tuple[BirthPo
 @given(
     runs,
     epochs,
-    st.dictionaries(lanes, st.tuples(st.integers(0, 2**63 - 1), hashes)),
+    st.dictionaries(lanes, st.tuples(st.integers(0, MOST_SEQ), hashes)),
     st.integers(0, 64),
     i64,
     st.none() | hashes,
@@ -276,10 +276,11 @@ def changed(payload: bytes, **fields: Any) -> bytes:
         {"live": [1, 1, bytes(32)], "backfill": [1, 2, bytes(32)]},
         {"live": [1, 1, bytes(32)], "backfill": [0, 0, bytes(32)]},
         {"live": [1, 1, bytes(32)], "backfill": [1, 1, bytes(31)]},
+        {"live": [1, 1, bytes(32)], "backfill": [2**62 + 1, 1, bytes(32)]},
         {"live": [1, 1, bytes(32)], "backfill": [1, 1]},
         {"live": [1, 1, bytes(32)], "backfill": [1, 1, bytes(32), 1]},
     ],
-    ids=["one lane", "oldest after next", "seq 0", "short hash", "two of three", "four of three"],
+    ids=["one lane", "oldest after next", "seq 0", "short hash", "seq past its end", "two of three", "four of three"],
 )
 def test_wrong_lanes_of_a_hello_are_refused(lanes_: dict[str, Any]) -> None:
     with pytest.raises(WireError):

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from park_platform.storage.streams import PointMap
-from park_sdk.frame import Bools, Frame, Int16s, Int64s
+from park_sdk.frame import Bools, Floats, Frame, Int16s, Int64s
 from park_wire.batch import Batch, Columns, Event
-from park_wire.quality import MARK_SHIFT, Mark
+from park_wire.quality import BAD_SEVERITY, MARK_SHIFT, Mark, Quality
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,12 @@ def decode_batch(batch: Batch, points: PointMap) -> Decoded:
     columns = content.columns
     index = np.frombuffer(columns.index, np.uint32).astype(np.int64)
     at, known = _positions(index, points.indices)
+    value = np.asarray(columns.value)
     frame = Frame(
         point=points.points[at[known]],
         time=np.frombuffer(columns.time, np.int64)[known],
-        value=np.asarray(columns.value)[known],
-        quality=_quality(columns)[known],
+        value=value[known],
+        quality=_quality(columns, value)[known],
     )
     unknown = len(index) - len(frame)
     strange = (f"{unknown} readings have an index that no birth names",) if unknown else ()
@@ -53,8 +54,10 @@ def _positions(index: Int64s, indices: Int64s) -> tuple[Int64s, Bools | slice]:
     return at, slice(None) if known.all() else known
 
 
-def _quality(columns: Columns) -> Int16s:
+def _quality(columns: Columns, value: Floats) -> Int16s:
     quality = np.frombuffer(columns.quality, np.uint8).astype(np.int16)
+    # Whatever a gateway says of it, NaN or an infinity is no measurement and must not judge a rule.
+    quality[~np.isfinite(value) & ((quality & BAD_SEVERITY) == 0)] = Quality.BAD_NONSENSE
     if columns.mark is None:
         return quality
     mark = np.frombuffer(columns.mark, np.uint8).astype(np.int16)

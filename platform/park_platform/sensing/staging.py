@@ -173,9 +173,10 @@ class Staging:
     def _stage(self, message: Message, arrived: Arrived, now: int) -> bool:
         if isinstance(message, Tombstone):
             self._bury(message)
-        elif not self.lanes.is_moved_copy(message):
+        elif not self.lanes.is_copy(message):
             if not self._stage_readings(message, arrived):
                 return False
+            self.lanes.note_move(message)
             version = message.sealed.config_version
             if message.envelope.lane is Lane.LIVE and version != self._version:
                 self._speak(version)
