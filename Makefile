@@ -30,7 +30,7 @@ check: install  ## format, lint, types, import contracts
 	$(BIN)/lint-imports
 	$(BIN)/basedpyright
 
-bench: install  ## measure the gateway, the intake and the latency of an alarm; prints a table
+bench: install  ## measure gateway, intake, alarm kernel and the latency of an alarm; prints a table
 	@$(BIN)/park bench all
 
 clean:  ## remove .venv, caches and the data of `make up`

@@ -5,7 +5,7 @@ from collections.abc import Generator
 import pytest
 import structlog
 
-pytest_plugins = ("support.lanes", "support.services", "support.database", "support.timescale")
+pytest_plugins = ("support.needs", "support.services", "support.database", "support.timescale")
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from park_gateway.device import DeviceModel, Order, Protocol
+from park_gateway.point import DeviceModel, Order, Protocol
 from park_sim.electricity import Values
 from park_sim.fault_kinds import KINDS, FaultKind, Scope
 from park_sim.site import FieldDevice

@@ -12,7 +12,8 @@ from asyncua.server.server import Server
 from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
 
-from park_gateway.device import SAMPLE_NODE, EventKind, node_id
+from park_gateway.device import OPCUA_BLOCK, SAMPLE_NODE, node_id
+from park_gateway.point import EventKind
 from park_sim.clock import instant
 from park_sim.field import Field
 from park_sim.site import Address, FieldDevice
@@ -24,8 +25,6 @@ from park_wire.quantities import QUANTITIES, Kind
 NAMESPACE: Final = "urn:parkhub:simulated-field"
 NAMESPACE_INDEX: Final = 2
 """The first index behind OPC UA's own namespace and the server's: what the roots of a site file begin with."""
-BLOCK: Final = "ua"
-"""The block of an OPC UA device in the journal; it has one only."""
 
 _STATUS: Final = {
     Quality.UNCERTAIN_SENSOR_NOT_ACCURATE: StatusCodes.UncertainSensorNotAccurate,
@@ -145,7 +144,7 @@ class OpcuaField:
             variant = ua.Variant(shape(value), kind) if math.isfinite(value) else ua.Variant()
             await self._put(node, variant, status, stamp)
         if unit.device.sample:
-            unit.updates = self._field.journal.next_ordinal(unit.device.id, BLOCK, now_us)
+            unit.updates = self._field.journal.next_ordinal(unit.device.id, OPCUA_BLOCK, now_us)
         else:
             unit.updates += 1
         # Last: a client that has this sample has the values before it.

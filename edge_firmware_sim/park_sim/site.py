@@ -13,7 +13,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from park_gateway.device import DeviceModel, Order, Point, Protocol, load_model, load_model_file
+from park_gateway.device import load_model
+from park_gateway.model_file import load_model_file
+from park_gateway.point import DeviceModel, Order, Point, Protocol
 from park_sim.traffic import BODIES
 from park_sim.world import World
 from park_wire.errors import ConfigError, Fault

@@ -33,6 +33,9 @@ _SEAL_EVERY_S: Final = 0.1
 _GATHER_S: Final = 0.01
 _FULL_DELAY_S: Final = 1.0
 _REPORT_EVERY_S: Final = 5.0
+_START_AGAIN_S: Final = 5.0
+# Goodbyes to broker and servers take up to 5 s, and whoever stops us waits 10.
+_STOP_S: Final = 7.0
 
 _log = structlog.get_logger()
 
@@ -71,6 +74,26 @@ class Gateway:
         self._thread.put(readings)
         self._arrived.set()
 
+    async def run(self, stopped: asyncio.Event) -> None:
+        """Start, wait and stop; a disk without any room is waited for. Raises StoreError."""
+        waits = False
+        while not stopped.is_set():
+            try:
+                await self.start()
+            except StoreFull as error:
+                # To end would only bring the next start to the same end.
+                if not waits:
+                    _log.error("outbox_full", error=str(error))
+                waits = True
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stopped.wait(), _START_AGAIN_S)
+                continue
+            try:
+                await self.wait(stopped)
+            finally:
+                await self.stop()
+            return
+
     async def start(self) -> None:
         """Open the outbox, then begin to poll and to send. Raises StoreError when the outbox can't be opened."""
         opened = await asyncio.to_thread(_open_outbox, self.site.data, self._quota_bytes, self.anchor)
@@ -97,11 +120,16 @@ class Gateway:
             self._task.result()
 
     async def stop(self) -> None:
-        """Stop polling and sending, seal what was read, and close the outbox. Raises StoreError when that failed."""
+        """Stop polling and sending, seal what was read, and close the outbox. Raises StoreError when that failed.
+
+        What does not end in its time is left behind: what was read must reach the disk before somebody kills us.
+        """
         if self._task is None:
             return
         self._task.cancel()
-        await asyncio.wait([self._task])
+        _, late = await asyncio.wait([self._task], timeout=_STOP_S)
+        if late:
+            _log.error("gateway_hangs", gateway=self.site.gateway, error=f"its work did not end within {_STOP_S:g} s")
         try:
             try:
                 await self._thread.seal(self.schedule.horizon())

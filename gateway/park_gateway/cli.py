@@ -28,6 +28,7 @@ app = typer.Typer(
 SiteFile = Annotated[Path, typer.Argument(help="站点文件 the SITE.toml of the gateway")]
 _STALE_S = 15.0
 _FAILED = 1
+_MOST_SHOWN = 50
 _LANES = {Lane.LIVE: "实时 live", Lane.BACKFILL: "补传 backfill"}
 
 
@@ -70,6 +71,11 @@ def outbox(site: SiteFile) -> None:
     typer.echo(f"{report.gateway}: {link}, 剩余空间 free {report.free_bytes / 1e6:,.0f} MB")
     for lane, name in _LANES.items():
         typer.echo(_lane_line(name, report.lanes[lane]))
+    skew = "未知 unknown" if report.skew_us is None else f"{report.skew_us / 1e6:+.3f} s"
+    typer.echo(
+        f"  自启动 since the start: 读块 blocks read {report.blocks}, 失败 failed {report.failures}, "
+        f"漏读 polls missed {report.missed}, 重发 resends {report.resends}, 时钟偏差 clock ahead by {skew}"
+    )
 
 
 def _lane_line(name: str, lane: LaneReport) -> str:
@@ -91,8 +97,11 @@ def _load(site: Path, *, needs_broker: bool = False) -> Site:
     try:
         return load_site(site, needs_broker=needs_broker)
     except ConfigError as error:
-        typer.echo(str(error), err=True)
         count = len(error.faults)
+        for fault in error.faults[:_MOST_SHOWN]:
+            typer.echo(str(fault), err=True)
+        if count > _MOST_SHOWN:
+            typer.echo(f"…另有 {count - _MOST_SHOWN} 处 / and {count - _MOST_SHOWN} more", err=True)
         typer.echo(f"{site}: {count} 处错误 / {count} fault{'s' if count > 1 else ''}", err=True)
         raise typer.Exit(EXIT_CONFIGURATION) from error
 
@@ -106,11 +115,7 @@ async def _run(site: Site) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    await gateway.start()
-    try:
-        await gateway.wait(stopped)
-    finally:
-        await gateway.stop()
+    await gateway.run(stopped)
 
 
 def _log_to_stderr() -> None:

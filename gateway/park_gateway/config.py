@@ -11,22 +11,24 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import Field
 
+from park_gateway.address import HOST_RULE, NAMESPACE_RULE, is_host, is_node_id
 from park_gateway.clash import note_clashes
-from park_gateway.device import load_model, load_model_file, models
+from park_gateway.device import OPCUA_BLOCK, load_model, models
+from park_gateway.model_file import load_model_file
 from park_gateway.plan import NoPlan, Request, plan
 from park_gateway.point import DeviceModel, Order, Point, Protocol, scaled
 from park_gateway.secret_files import read_credential, read_security
-from park_gateway.site import OPCUA_BLOCK, Credential, Device, Endpoint, Mqtt, Scheme, Site
-from park_gateway.tables import Faults, Table, check_table, did_you_mean, key_of, read_toml, tables_of
+from park_gateway.site import Credential, Device, Endpoint, Mqtt, Scheme, Site
+from park_gateway.tables import Faults, Table, check_table, did_you_mean, key_of, read_toml, shown, tables_of
 from park_wire.errors import ConfigError
 from park_wire.messages import MOST_POINTS
 from park_wire.quantities import quantity
 from park_wire.topics import ID_RULE, is_id
 
 MQTT_VARIABLE: Final = "PARK_MQTT_URL"
-_ROOT: Final = re.compile(r"ns=\d+;s=.+")
 _ENDPOINT_RULE: Final = "write modbus-tcp://HOST:PORT, modbus-rtu-over-tcp://HOST:PORT or opc.tcp://HOST:PORT/PATH"
 _SECURITY_FILES: Final = ("certificate_file", "key_file", "server_certificate_file")
+_MODBUS_KEYS: Final = ("unit", "timeout_ms", "word_order", "byte_order")
 _OPCUA_KEYS: Final = ("root", "credential_file", "security_policy", "security_mode", *_SECURITY_FILES)
 _MQTT_RULE: Final = "write mqtt://HOST:1883 or mqtts://HOST:8883"
 
@@ -53,7 +55,7 @@ class _Device(Table):
     )
     unit: int | None = Field(None, ge=0, le=255, description="a Modbus unit id from 0 to 255; left out it is 1")
     period_ms: int = Field(1000, ge=10, le=86_400_000, description="ms from 10 to 86400000")
-    timeout_ms: int = Field(1000, ge=10, le=30_000, description="ms from 10 to 30000")
+    timeout_ms: int | None = Field(None, ge=10, le=30_000, description="ms from 10 to 30000; left out it is 1000")
     sample: bool = Field(False, description="true for a simulated device that counts its reads")
     word_order: Literal["big", "little"] | None = Field(None, description='"big" or "little"')
     byte_order: Literal["big", "little"] | None = Field(None, description='"big" or "little"')
@@ -113,6 +115,8 @@ def _mqtt(table: _Mqtt, folder: Path, environ: Mapping[str, str], needs_broker: 
     if url is None or url.scheme not in ("mqtt", "mqtts") or not url.hostname or url.path not in ("", "/"):
         faults.add(key, f"{_without_password(text)!r} is not the address of a broker", _MQTT_RULE)
         return None
+    if not _check_host(url.hostname, key, faults):
+        return None
     credential = None
     if url.username is not None:
         credential = Credential(unquote(url.username), unquote(url.password or ""))
@@ -129,8 +133,17 @@ def _mqtt(table: _Mqtt, folder: Path, environ: Mapping[str, str], needs_broker: 
     return Mqtt(url.hostname, url.port or (8883 if tls else 1883), tls, credential, ca_file)
 
 
+def _check_host(host: str, key: str, faults: Faults) -> bool:
+    if not is_host(host):
+        faults.add(key, f"{shown(host)} is not a host", HOST_RULE)
+        return False
+    return True
+
+
 def _split(text: str) -> SplitResult | None:
-    """The parts of a URL; None when it has a port that is none."""
+    """The parts of a URL; None when it has a port that is none, or characters that nobody can see."""
+    if not text.isprintable():
+        return None
     try:
         url = urlsplit(text)
         port = url.port
@@ -214,7 +227,7 @@ def _device(table: _Device, known: _Known, key: str, first: int, faults: Faults)
         endpoint=endpoint,
         unit=1 if table.unit is None else table.unit,
         period_ms=table.period_ms,
-        timeout_ms=table.timeout_ms,
+        timeout_ms=1000 if table.timeout_ms is None else table.timeout_ms,
         sample=table.sample,
         root=table.root,
         points=tuple(points),
@@ -237,6 +250,8 @@ def _endpoint(table: _Device, folder: Path, key: str, faults: Faults) -> Endpoin
     if url is None or not known or not url.hostname or url.username is not None:
         faults.add(f"{key}.endpoint", f"{_without_password(table.endpoint)!r} is not an endpoint", _ENDPOINT_RULE)
         return None
+    if not _check_host(url.hostname, f"{key}.endpoint", faults):
+        return None
     scheme = Scheme(url.scheme)
     if scheme is not Scheme.OPCUA and url.path not in ("", "/"):
         faults.add(f"{key}.endpoint", f"{table.endpoint!r} has a path", _ENDPOINT_RULE)
@@ -256,13 +271,19 @@ def _model(name: str, known: _Known, key: str, faults: Faults) -> DeviceModel | 
 
 
 def _check_protocol(table: _Device, protocol: Protocol, key: str, faults: Faults) -> None:
-    foreign = ("unit", "word_order", "byte_order") if protocol is Protocol.OPCUA else _OPCUA_KEYS
+    foreign = _MODBUS_KEYS if protocol is Protocol.OPCUA else _OPCUA_KEYS
     for name in foreign:
         if getattr(table, name) is not None:
             faults.add(f"{key}.{name}", f"has no meaning for a device that speaks {protocol}", "remove it")
-    if protocol is Protocol.OPCUA and (table.root is None or _ROOT.fullmatch(table.root) is None):
-        problem = "is missing" if table.root is None else f"{table.root!r} is not a node id with a name"
-        faults.add(f"{key}.root", problem, "write the node below which the device's variables are: ns=2;s=tank-1")
+    if protocol is Protocol.OPCUA and not _is_root(table.root):
+        problem = "is missing" if table.root is None else f"{shown(table.root)} is not a node id with a name"
+        remedy = f"write the node below which the device's variables are, such as ns=2;s=tank-1; {NAMESPACE_RULE}"
+        faults.add(f"{key}.root", problem, remedy)
+
+
+def _is_root(text: str | None) -> bool:
+    """Whether it names a node by text in a namespace, so that the names of variables can be put behind it."""
+    return text is not None and text.startswith("ns=") and text.partition(";")[2].startswith("s=") and is_node_id(text)
 
 
 def _adapted(table: _Device, model: DeviceModel, key: str, faults: Faults) -> DeviceModel:

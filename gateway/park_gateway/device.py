@@ -1,6 +1,7 @@
 """Device models by name, and what a simulated device of a model shows.
 
-This module, with the vocabulary of `point`, is all that the simulated field knows of the gateway.
+This module, with the vocabulary of `point` and the files of `model_file`, is all that the simulated field knows of the
+gateway.
 """
 
 import functools
@@ -11,36 +12,18 @@ from pathlib import Path
 from typing import Final
 
 from park_gateway.model_file import load_model_file
-from park_gateway.point import DeviceModel, EventKind, MarkRegister, Order, Point, Protocol, RawType, Register
+from park_gateway.point import DeviceModel, Order, Point, RawType, Register
 from park_gateway.tables import did_you_mean
 from park_wire.errors import ConfigError, Fault
 from park_wire.quality import Mark
-
-__all__ = [
-    "SAMPLE_NODE",
-    "SAMPLE_WORDS",
-    "DeviceModel",
-    "EventKind",
-    "MarkRegister",
-    "Order",
-    "Point",
-    "Protocol",
-    "RawType",
-    "Register",
-    "block_name",
-    "image",
-    "load_model",
-    "load_model_file",
-    "models",
-    "node_id",
-    "words_of",
-]
 
 SAMPLE_WORDS: Final = 2
 """A simulated device ends each request with its own u32 ordinal: the last words asked for, big-endian, whatever the
 model's order. They lie outside the maker's map (`DeviceModel.mapped`)."""
 SAMPLE_NODE: Final = "Sample"
 """An OPC UA device has this counter below its root; it is written with every update of the others."""
+OPCUA_BLOCK: Final = "ua"
+"""The block of an OPC UA device's `Sample` counter; it has one only."""
 
 _FOLDER: Final = Path(__file__).parent / "devices"
 

@@ -29,6 +29,8 @@ from park_wire.errors import DeviceError, Nonsense, Refused, Unreachable
 CONNECT_TIMEOUT_S: Final = 3.0
 _FIRST_DELAY_S: Final = 0.2
 _MOST_DELAY_S: Final = 5.0
+# Some servers hang up on whoever asks nothing for a while; a full one hangs up at once.
+_LASTING_S: Final = 1.0
 # A server that vanished without a word is found by silence; one device alone may be silent for its own reasons.
 _SILENT_REQUESTS: Final = 2
 _SHOWN_BYTES: Final = 24
@@ -106,6 +108,7 @@ class Bus:
         self._lost = asyncio.Event()
         self._line = asyncio.Lock()
         self._asking = False
+        self._asked = self._answered = self._dropped = False
         self._silent = 0
         self._reason = "not tried yet"
         rtu = endpoint.scheme is Scheme.MODBUS_RTU
@@ -128,25 +131,40 @@ class Bus:
         self._client.ctx.call_create = self._connect
 
     async def run(self) -> None:
-        """Connect, and connect again whenever the connection is lost, at most 5 s apart. Returns when cancelled."""
+        """Connect, and connect again whenever the connection is lost, at most 5 s apart. Returns when cancelled.
+
+        At once where it was of use, or was dropped here; else after a time that grows until something is answered.
+        """
         delay_s = _FIRST_DELAY_S
         try:
             while True:
                 self._lost.clear()
+                self._asked = self._answered = self._dropped = False
                 connected = await self._client.connect()
                 leave_if_cancelled()
                 self._tried.set()
-                if connected:
+                if connected and await self._was_of_use():
                     delay_s = _FIRST_DELAY_S
-                    self._silent = 0
-                    self.up.set()
-                    await self._lost.wait()
-                else:
-                    await asyncio.sleep(delay_s)
-                    delay_s = min(delay_s * 2, _MOST_DELAY_S)
+                    continue
+                if connected and self._dropped:
+                    continue
+                if delay_s > _FIRST_DELAY_S:
+                    # A short pause is waited for by whoever asks, in a longer one he hears at once that there is none.
+                    self._tried.set()
+                await asyncio.sleep(delay_s)
+                delay_s = min(delay_s * 2, _MOST_DELAY_S)
         finally:
             self._client.close()
             self.up.clear()
+
+    async def _was_of_use(self) -> bool:
+        """Whether the connection, now at its end, brought an answer; or was asked nothing, and lasted."""
+        began_s = asyncio.get_running_loop().time()
+        self._silent = 0
+        self.up.set()
+        await self._lost.wait()
+        lasted_s = asyncio.get_running_loop().time() - began_s
+        return self._answered or (not self._asked and lasted_s > _LASTING_S)
 
     async def _connect(self) -> Any:
         """Open the socket as pymodbus would, but keep what went wrong."""
@@ -155,6 +173,9 @@ class Bus:
         except OSError as error:
             self._reason = error.strerror or str(error)
             raise
+        except UnicodeError as error:
+            self._reason = f"{self.endpoint.host!r} is not a host: {error}"
+            raise OSError(self._reason) from error
         except asyncio.CancelledError:
             self._reason = f"no answer to a connection within {CONNECT_TIMEOUT_S:g} s"
             raise
@@ -174,6 +195,7 @@ class Bus:
 
     def _drop(self, reason: str) -> None:
         """Close a connection that can't be trusted any more; `run` opens a new one."""
+        self._dropped = True
         self.up.clear()
         self._tried.clear()
         self._reason = reason
@@ -194,7 +216,7 @@ class Bus:
             read = self._client.read_holding_registers if request.function == 3 else self._client.read_input_registers
             self._client.ctx.comm_params.timeout_connect = block.timeout_s
             self._frames.heard = b""
-            self._asking = True
+            self._asking = self._asked = True
             try:
                 answer = await read(request.address, count=request.count, device_id=block.unit)
             except (ModbusException, ConnectionError) as error:
@@ -207,6 +229,7 @@ class Bus:
                 self._asking = False
                 self._client.ctx.comm_params.timeout_connect = CONNECT_TIMEOUT_S
             self._silent = 0
+            self._answered = True
             return answer
 
     def _failure(self, block: Block, error: Exception) -> DeviceError:

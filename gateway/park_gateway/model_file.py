@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from park_gateway.address import NODE_RULE, is_node_id
 from park_gateway.point import DeviceModel, EventKind, MarkRegister, Order, Point, Protocol, RawType, Register
-from park_gateway.tables import Faults, Table, check_table, did_you_mean, key_of, read_toml, tables_of
+from park_gateway.tables import Faults, Table, check_table, did_you_mean, key_of, read_toml, shown, tables_of
 from park_wire.errors import WireError
 from park_wire.quality import MARK_LETTERS
 from park_wire.quantities import quantity
@@ -138,6 +139,8 @@ def _register(table: _Point, written: set[str], protocol: Protocol | None, key: 
                 faults.add(f"{key}.{name}", "has no meaning in an OPC UA model", "remove it")
         if "node" not in written:
             faults.add(f"{key}.node", "is missing", "add the node's id below the device's root")
+        elif table.node is not None:
+            _check_node(table.node, key, faults)
         return None
     if protocol is Protocol.MODBUS and table.node is not None:
         faults.add(f"{key}.node", "has no meaning in a Modbus model", "remove it")
@@ -148,6 +151,12 @@ def _register(table: _Point, written: set[str], protocol: Protocol | None, key: 
         return None
     _check_raw(table, RawType(table.type), table.address, key, faults)
     return Register(table.address, RawType(table.type), table.bit, tuple(table.invalid))
+
+
+def _check_node(node: str, key: str, faults: Faults) -> None:
+    # What holds a "=" stands for itself, anything else is put behind the device's root.
+    if not is_node_id(node if "=" in node else f"s={node}"):
+        faults.add(f"{key}.node", f"{shown(node)} is not a node's id", NODE_RULE)
 
 
 def _check_raw(table: _Point, kind: RawType, address: int, key: str, faults: Faults) -> None:
@@ -250,6 +259,8 @@ def _events(content: dict[str, Any], protocol: Protocol | None, faults: Faults) 
             faults.add(key, "has no meaning in a Modbus model", "remove it")
         if table.kind and not is_id(table.kind):
             faults.add(f"{key}.kind", f"{table.kind!r} is not a name", f"use {ID_RULE}")
+        if table.node:
+            _check_node(table.node, key, faults)
         events.append(EventKind(table.kind, table.node, table.type, table.fields))
     return events
 

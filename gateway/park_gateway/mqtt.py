@@ -130,7 +130,7 @@ class Connection:
             raise BrokerLost(
                 f"{self._broker}: no answer to CONNECT; check that an MQTT broker listens there"
             ) from error
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise BrokerLost(f"{self._broker}: {error}; check address, network and certificate") from error
 
     async def close(self) -> None:
@@ -147,7 +147,18 @@ class Connection:
             # Half open: nobody will answer, and the thread would wait for that.
             with contextlib.suppress(OSError):
                 peer.shutdown(socket.SHUT_RDWR)
-        await asyncio.to_thread(self._client.loop_stop)
+        # In a thread that nobody waits for at the end of the process: should it hang, that is all.
+        stopped = asyncio.Event()
+        threading.Thread(target=self._stop_thread, args=(stopped,), name="mqtt-stop", daemon=True).start()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                await stopped.wait()
+
+    def _stop_thread(self, stopped: asyncio.Event) -> None:
+        self._client.loop_stop()
+        with contextlib.suppress(RuntimeError):
+            # The loop may have been closed before.
+            self._loop.call_soon_threadsafe(stopped.set)
 
     async def _has_ended(self) -> bool:
         with contextlib.suppress(TimeoutError):

@@ -146,7 +146,7 @@ class Session:
 
     async def close(self) -> None:
         """End the session, politely while the server answers."""
-        with contextlib.suppress(OSError, TimeoutError, _ua.UaError):
+        with contextlib.suppress(OSError, TimeoutError, UnicodeError, _ua.UaError):
             await asyncio.wait_for(self._client.disconnect(), REQUEST_TIMEOUT_S)
 
     async def subscribe(self, period_ms: float, listener: Listener) -> float:
@@ -244,7 +244,7 @@ class Session:
         """The library's errors as ours."""
         try:
             yield
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, UnicodeError) as error:
             reason = str(error) or f"no answer within {REQUEST_TIMEOUT_S:g} s"
             raise Unreachable(f"{self.endpoint}: {reason}; check the server, its address and the network") from error
         except _ua.UaError as error:

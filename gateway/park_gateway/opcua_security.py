@@ -73,7 +73,7 @@ async def explain_refusal(endpoint: Endpoint, identity: Identity | None, reason:
     client = new_client(endpoint, OFFER_TIMEOUT_S)
     try:
         offers = await asyncio.wait_for(client.connect_and_get_server_endpoints(), 2 * OFFER_TIMEOUT_S)
-    except (OSError, _ua.UaError):
+    except (OSError, UnicodeError, _ua.UaError):
         return None
     finally:
         with contextlib.suppress(OSError, _ua.UaError):

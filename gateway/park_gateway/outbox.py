@@ -138,9 +138,9 @@ class Outbox:
         while sealed < len(drafts):
             try:
                 sealed += self._commit_some(drafts[sealed:], now, most_bytes)
-            except StoreFull:
+            except StoreFull as error:
                 if not most_bytes:
-                    self._wait(draft.pack.readings for draft in drafts[sealed:] if draft.pack)
+                    self._wait((draft.pack.readings for draft in drafts[sealed:] if draft.pack), error)
                     raise
                 # There may still be room for one by one.
                 most_bytes = 0
@@ -230,10 +230,10 @@ class Outbox:
             readings.events = [travelling(event) for event in readings.events]
             return seal(readings.columns(), readings.events, config_version=version, until=until, sealed_at=now)
 
-    def _wait(self, chunks: Iterable[Readings]) -> None:
+    def _wait(self, chunks: Iterable[Readings], error: StoreFull) -> None:
         if not self._full:
             self._full = True
-            _log.error("outbox_full", path=str(self._file.path), remedy="bring the link to the centre back")
+            _log.error("outbox_full", error=str(error))
         self._waiting = list(chunks)
         waiting = sum(len(chunk) + len(chunk.events) for chunk in self._waiting)
         while waiting > MOST_WAITING:

@@ -186,10 +186,7 @@ def _check_layout(connection: sqlite3.Connection, path: Path, schema: str) -> No
 def _translate(error: sqlite3.Error, path: Path) -> StoreError:
     match getattr(error, "sqlite_errorcode", 0) & 0xFF:
         case sqlite3.SQLITE_FULL:
-            return StoreFull(
-                f"outbox {path} is full: its quota or the disk leaves no room; "
-                "bring the link to the centre back, or raise the quota if the disk allows it"
-            )
+            return StoreFull(_why_full(path))
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return StoreError(f"outbox {path} is in use by another process; stop the other gateway first")
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
@@ -197,6 +194,19 @@ def _translate(error: sqlite3.Error, path: Path) -> StoreError:
         case _:
             name = getattr(error, "sqlite_errorname", type(error).__name__)
             return StoreError(f"outbox {path}: {error} ({name}); check the disk, then start the gateway again")
+
+
+def _why_full(path: Path) -> str:
+    free = _disk_free(path)
+    if free < 2 * _BALLAST_BYTES:
+        return (
+            f"outbox {path}: its disk is full, {free / 1e6:.1f} MB are left; "
+            "free some space there, then the gateway goes on by itself"
+        )
+    return (
+        f"outbox {path} holds all that it may, {path.stat().st_size / 1e6:.1f} MB; bring the link to the centre back. "
+        "Its share of the disk under gateway.data is taken at the start: after making room there, start it again"
+    )
 
 
 def _ballast(path: Path) -> Path:

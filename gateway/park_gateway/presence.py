@@ -12,10 +12,11 @@ _log: Final = structlog.get_logger()
 
 
 def repeat_s(period_ms: int) -> float:
-    """How long after the bad readings of a lost device they are due again, in s; `period_ms` is its shortest period.
+    """How long after a reading that nothing has replaced it is due again, in s: a value that holds, or a bad one.
 
-    The centre takes a point for stale after 3 periods, at least 3 s, without any reading. That is for silence nobody
-    has told it of, and an alarm that comes and goes with each of our attempts would say nothing.
+    `period_ms` is the point's; of a lost device it is the shortest. The centre takes a point for stale after 3 periods,
+    at least 3 s, without any reading. That is for silence nobody has told it of, and an alarm that comes and goes with
+    each of our attempts would say nothing.
     """
     return max(_REPEAT_PERIODS * period_ms, _LEAST_REPEAT_MS) / 1000
 

@@ -30,6 +30,7 @@ _FIRST_DELAY_S: Final = 0.1
 _MOST_DELAY_S: Final = 2.0
 _STEADY_S: Final = 10.0
 _JITTER: Final = 0.5
+_GOODBYE_S: Final = 1.0
 
 _random: Final = random.SystemRandom()
 
@@ -126,7 +127,9 @@ class _Conversation:
             raise failures.exceptions[0] from None
         except asyncio.CancelledError:
             self._delivery.online = False
-            await self._send_status()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GOODBYE_S):
+                    await self._send_status()
             raise
 
     async def _begin(self) -> None:
@@ -214,6 +217,8 @@ class _Conversation:
         if ack.need_birth is not None:
             await self._send_birth(ack.need_birth)
         if ack.run == self._outbox.run and ack.epoch == self._epoch:
+            # Whatever else it says: how much may be under way is the centre's to say.
+            self._delivery.credit = ack.credit
             if ack.new_epoch:
                 await self._thread.call(self._outbox.new_epoch)
                 await self._begin()
@@ -232,7 +237,6 @@ class _Conversation:
         if verdict is Verdict.DIVERGED:
             await self._begin()
             return
-        self._delivery.credit = ack.credit
         self._delivery.skew_us = self._outbox.now() - ack.server_time
         self._flows[Lane.BACKFILL].window = ack.credit
         for lane, flow in self._flows.items():

@@ -9,10 +9,12 @@ import asyncio
 import contextlib
 import math
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
+from park_gateway.boundary import keep_reading
 from park_gateway.cancel import leave_if_cancelled
 from park_gateway.clock import Anchor
 from park_gateway.decode import Block, decode_block
@@ -21,7 +23,7 @@ from park_gateway.opcua_value import SKEW_US
 from park_gateway.point import Protocol
 from park_gateway.presence import Presence, repeat_s
 from park_gateway.reading import Readings, SampleSpan, Sink
-from park_gateway.site import Device, Site
+from park_gateway.site import Device, Endpoint, Site
 from park_wire.errors import DeviceError, Nonsense, Refused
 from park_wire.quality import Quality
 
@@ -32,15 +34,16 @@ _TRIES: Final = 2
 _LOOK_S: Final = 1.0
 # A timer may go off this much too early.
 _EARLY_S: Final = 0.001
+_Place = tuple[str, int]
+"""A poll: device and period in ms."""
 
 
 @dataclass(slots=True)
 class Counts:
-    """What happened since the start: blocks read and failed, readings made, and polls that were missed for lateness."""
+    """What happened since the start: blocks read and failed, and polls that were missed for lateness."""
 
     blocks: int = 0
     failures: int = 0
-    readings: int = 0
     missed: int = 0
 
 
@@ -62,23 +65,29 @@ class Schedule:
         """Read until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_time())
-            polls: dict[int, list[_Poll]] = {}
+            phases = _phases(self.site)
             for endpoint, devices in self.site.endpoints().items():
                 if endpoint.scheme.protocol is Protocol.OPCUA:
-                    # Its library takes 40 MB, which a site without such devices need not have.
-                    from park_gateway.subscriber import Subscriber  # noqa: PLC0415
+                    read = partial(self._subscribe, endpoint, devices)
+                else:
+                    read = partial(self._poll, endpoint, devices, phases)
+                group.create_task(keep_reading(endpoint, devices, read, self.anchor, self.sink))
 
-                    group.create_task(Subscriber(endpoint, devices, self.anchor, self.sink).run())
-                    continue
-                bus = Bus(endpoint)
-                group.create_task(bus.run())
-                for device in devices:
-                    for poll in _polls(_Link(self, bus, device)):
-                        polls.setdefault(poll.period_ms, []).append(poll)
-            start_s = asyncio.get_running_loop().time()
-            for period_ms, equals in polls.items():
-                for number, poll in enumerate(equals):
-                    group.create_task(poll.run(start_s + period_ms / 1000 * number / len(equals)))
+    async def _subscribe(self, endpoint: Endpoint, devices: Sequence[Device]) -> None:
+        # Its library takes 40 MB, which a site without such devices need not have.
+        from park_gateway.subscriber import Subscriber  # noqa: PLC0415
+
+        await Subscriber(endpoint, devices, self.anchor, self.sink).run()
+
+    async def _poll(self, endpoint: Endpoint, devices: Sequence[Device], phases: Mapping[_Place, float]) -> None:
+        bus = Bus(endpoint)
+        start_s = asyncio.get_running_loop().time()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(bus.run())
+            for device in devices:
+                for poll in _polls(_Link(self, bus, device)):
+                    phase = phases[device.id, poll.period_ms]
+                    group.create_task(poll.run(start_s + poll.period_ms / 1000 * phase))
 
     async def _keep_time(self) -> None:
         while True:
@@ -160,24 +169,32 @@ class _Link:
             readings.samples.append(SampleSpan(block.device, block.request.name, decoded.ordinal))
         self.refusals[block.request.name].back()
         schedule.counts.blocks += 1
-        schedule.counts.readings += len(readings)
         schedule.sink.put(readings)
 
     def _lose(self, error: DeviceError, read: set[str]) -> None:
+        first = not self.presence.is_lost
         self.presence.lost(error)
         self.failures += 1
         self.quality = Quality.BAD_NO_ANSWER
         self.unconnected = isinstance(error, NotConnected)
         back_off_s = self.device.period_ms / 1000 * 2 ** min(self.failures, 16)
         if self.unconnected:
-            # Asking costs nothing then, and `wait` returns when the connection is there.
-            self.quality, back_off_s = Quality.BAD_NOT_CONNECTED, self.repeat_s
+            # `wait` returns when the connection is there.
+            self.quality = Quality.BAD_NOT_CONNECTED
         elif isinstance(error, Nonsense):
             self.quality = Quality.BAD_NONSENSE
         self.ask_at = asyncio.get_running_loop().time() + min(back_off_s, MOST_BACK_OFF_S)
         lost = [block for block in self.blocks if block.request.name not in read]
         self.schedule.counts.failures += len(lost)
-        self._put_bad(lost, self.quality)
+        # However often it is lost again, that is said as often as it is needed.
+        if first:
+            self._put_bad(lost, self.quality)
+        else:
+            self._repeat_bad()
+
+    def _repeat_bad(self) -> None:
+        if asyncio.get_running_loop().time() >= self.bad_at:
+            self._put_bad(self.blocks, self.quality)
 
     def _put_bad(self, blocks: Iterable[Block], quality: Quality) -> None:
         """One reading without a value for each point. A sample that was not read is no sample, so it has none."""
@@ -192,27 +209,30 @@ class _Link:
     async def wait(self, due_s: float) -> None:
         """Wait until `due_s`; for a lost device until it may be asked again, or its connection is back."""
         loop = asyncio.get_running_loop()
-        if self.presence.is_lost and self.unconnected:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.bus.up.wait(), max(self.ask_at, due_s) - loop.time())
-        else:
-            await self._sleep(due_s)
+        while (left_s := self._left_s(due_s)) > 0:
+            if not self.presence.is_lost:
+                await asyncio.sleep(left_s)
+                continue
+            self._repeat_bad()
+            # Another poll of a lost device may find it back meanwhile.
+            left_s = min(left_s, _LOOK_S, self.bad_at - loop.time())
+            if self.unconnected:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.bus.up.wait(), left_s)
+                leave_if_cancelled()
+            else:
+                await asyncio.sleep(left_s)
         if self.presence.is_lost:
             # One poll asks at a time.
             self.ask_at = loop.time() + MOST_BACK_OFF_S
             self.unconnected = False
 
-    async def _sleep(self, due_s: float) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            lost = self.presence.is_lost
-            left_s = (max(due_s, self.ask_at) if lost else due_s) - loop.time()
-            if left_s <= 0:
-                return
-            if lost and loop.time() >= self.bad_at:
-                self._put_bad(self.blocks, self.quality)
-            # Another poll of a lost device may find it back meanwhile.
-            await asyncio.sleep(min(left_s, _LOOK_S, self.bad_at - loop.time()) if lost else left_s)
+    def _left_s(self, due_s: float) -> float:
+        """How long until it may be asked."""
+        if self.presence.is_lost and self.unconnected:
+            return 0.0 if self.bus.up.is_set() else math.inf
+        due_s = max(due_s, self.ask_at) if self.presence.is_lost else due_s
+        return due_s - asyncio.get_running_loop().time()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -236,6 +256,16 @@ class _Poll:
             due_s += passed * period_s
             if passed > 1 and not self.link.presence.is_lost:
                 self.link.schedule.counts.missed += passed - 1
+
+
+def _phases(site: Site) -> dict[_Place, float]:
+    """Where in its period each poll of the site begins, from 0 to 1: those of one period are spread over it."""
+    places: dict[int, list[_Place]] = {}
+    for devices in site.endpoints().values():
+        for device in devices:
+            for period_ms in {request.period_ms for request in device.requests}:
+                places.setdefault(period_ms, []).append((device.id, period_ms))
+    return {place: number / len(equals) for equals in places.values() for number, place in enumerate(equals)}
 
 
 def _polls(link: _Link) -> list[_Poll]:

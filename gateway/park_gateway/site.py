@@ -4,15 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Final
 
 from park_gateway.decode import Block, compile_block
 from park_gateway.plan import Request
 from park_gateway.point import DeviceModel, Point, Protocol
 from park_wire.messages import Birth, BirthPoint
-
-OPCUA_BLOCK: Final = "ua"
-"""The block of an OPC UA device's `Sample` counter; it has one only."""
 
 
 class Scheme(StrEnum):

@@ -1,8 +1,9 @@
 """The OPC UA devices of one endpoint: hold a subscription to all of them, and say so when there is nothing to hold.
 
 Notifications come when something changes, so silence has to be told from death: the subscription holds the server's
-own clock, which moves every second, and a simulated device's `Sample`. A point that does not move for ten periods is
-read once; so a value that stands still is not mistaken for one that is missing.
+own clock, which moves every second, and a simulated device's `Sample`. While the clock is heard, what is not mentioned
+stands still, and its value is said again: a value that holds must not look like one that is missing. A point that does
+not move for ten periods is read, in case the server has forgotten that it is watched.
 """
 
 import asyncio
@@ -14,13 +15,13 @@ import structlog
 
 from park_gateway.cancel import leave_if_cancelled
 from park_gateway.clock import Anchor, monotonic_us
-from park_gateway.device import SAMPLE_NODE, node_id
+from park_gateway.device import OPCUA_BLOCK, SAMPLE_NODE, node_id
 from park_gateway.opcua import Occurrence, Session, Value, Watched, WatchEvents, WatchValue, open_session
 from park_gateway.opcua_value import SKEW_US, choose_time, event_body, is_overflow, judge, number_of, quality_of
 from park_gateway.point import EventKind, Point
 from park_gateway.presence import Presence, repeat_s
 from park_gateway.reading import Readings, SampleSpan, Sink
-from park_gateway.site import OPCUA_BLOCK, Device, Endpoint
+from park_gateway.site import Device, Endpoint
 from park_wire.batch import Event
 from park_wire.errors import DeviceError, Refused, Unreachable
 from park_wire.quality import Quality
@@ -28,13 +29,14 @@ from park_wire.quality import Quality
 _FIRST_DELAY_S: Final = 0.5
 _MOST_DELAY_S: Final = 10.0
 _TICK_S: Final = 0.25
+_TICK_US: Final = int(_TICK_S * 1e6)
 _CLOCK_NODE: Final = "i=2258"  # Server_ServerStatus_CurrentTime
 _CLOCK_PERIOD_US: Final = 1_000_000
 _CLOCK_HANDLE: Final = 1
 _SILENT_PERIODS: Final = 3
 _LEAST_SILENCE_US: Final = 1_000_000
-_REFRESH_PERIODS: Final = 10
-_LEAST_REFRESH_US: Final = 10_000_000
+_READ_PERIODS: Final = 10
+_LEAST_READ_US: Final = 10_000_000
 _RETRY_US: Final = 30_000_000
 
 _log: Final = structlog.get_logger()
@@ -57,17 +59,24 @@ class _Held:
 
 @dataclass(slots=True, eq=False)
 class _Item:
-    """A monitored value. `first` until it was heard in this session, `watched` when the server took it."""
+    """A monitored value. `first` until it was heard in this session, `watched` when the server took it.
+
+    `holds` is what the server last said in this session, `heard_at` when; `put_at` when it was last put, and after
+    `repeat_us` that is due again. Times are µs of the monotonic clock.
+    """
 
     held: _Held
     point: Point
     index: int
     node: str
     is_sample: bool
+    repeat_us: int
     first: bool = True
     watched: bool = False
     refused: bool = False
     heard_at: int = 0
+    put_at: int = 0
+    holds: tuple[float, Quality] | None = None
     last_time: int = 0
 
 
@@ -86,7 +95,7 @@ class _Source:
 class Subscriber:
     """`run` holds a subscription to all devices of the endpoint until it is cancelled.
 
-    `dropped` counts the values that the server says it dropped, `sessions_lost` the sessions that ended.
+    `dropped` counts the values that the server says it dropped.
     """
 
     endpoint: Endpoint
@@ -94,7 +103,6 @@ class Subscriber:
     anchor: Anchor
     sink: Sink
     dropped: int = 0
-    sessions_lost: int = 0
     _held: list[_Held] = field(default_factory=list[_Held])
     _items: list[_Item] = field(default_factory=list[_Item])
     _sources: list[_Source] = field(default_factory=list[_Source])
@@ -108,7 +116,8 @@ class Subscriber:
             root = device.root or ""
             for point in device.points:
                 node = node_id(root, SAMPLE_NODE if point.node is None else point.node)
-                self._items.append(_Item(held, point, device.index[point.name], node, point.node is None))
+                repeat_us = int(repeat_s(device.period_of(point)) * 1e6)
+                self._items.append(_Item(held, point, device.index[point.name], node, point.node is None, repeat_us))
             self._sources += [_Source(held, kind, node_id(root, kind.node)) for kind in device.model.events]
 
     async def run(self) -> None:
@@ -143,7 +152,7 @@ class Subscriber:
         self._publishing_us = int(publishing_ms * 1000)
         self._clock_at = now = monotonic_us()
         for item in self._items:
-            item.first, item.watched, item.heard_at = True, False, now
+            item.first, item.watched, item.heard_at, item.holds = True, False, now, None
         for source in self._sources:
             source.watched = False
         for held in self._held:
@@ -167,8 +176,7 @@ class Subscriber:
             if answer.is_good:
                 what.held.period_us = max(what.held.period_us, int(answer.sampling_ms * 1000))
             elif not what.is_sample:
-                time = self._next_time(what, self.anchor.now())
-                refused.add(what.index, time, float("nan"), quality_of(answer.status))
+                self._put(what, self.anchor.now(), float("nan"), quality_of(answer.status), refused)
         if len(refused):
             self.sink.put(refused)
         for held in self._held:
@@ -199,6 +207,8 @@ class Subscriber:
                 problem = f"the subscription is dead, its server's clock was not heard for {silent_us / 1e6:.1f} s"
                 raise Unreachable(f"{self.endpoint}: {problem}")
             self._find_silent(now)
+            # The clock may come more rarely than a value is due.
+            self._repeat_held(_TICK_US)
             await self._read_quiet(session, now)
             if now >= retry_at:
                 retry_at = now + _RETRY_US
@@ -216,7 +226,7 @@ class Subscriber:
                 self._put_bad(held, Quality.BAD_NO_ANSWER)
 
     async def _read_quiet(self, session: Session, now: int) -> None:
-        quiet = [item for item in self._items if item.watched and now - item.heard_at > _refresh_us(item)]
+        quiet = [item for item in self._items if item.watched and now - item.heard_at > _read_after_us(item)]
         quiet = [item for item in quiet if not item.is_sample and not item.held.presence.is_lost]
         if not quiet:
             return
@@ -227,12 +237,27 @@ class Subscriber:
             self._take_value(item, value, self.anchor.now(), readings)
         self.sink.put(readings)
 
+    def _repeat_held(self, ahead_us: int) -> None:
+        """Say again what holds, wherever that is due within `ahead_us`."""
+        now = self.anchor.now()
+        soon = monotonic_us() + ahead_us
+        readings = Readings()
+        for item in self._items:
+            if item.holds is None or item.is_sample or item.held.presence.is_lost:
+                continue
+            if soon >= item.put_at + item.repeat_us:
+                self._put(item, now, *item.holds, readings)
+        if len(readings):
+            self.sink.put(readings)
+
     def _take(self, values: list[Value], events: list[Occurrence]) -> None:
         now = self.anchor.now()
         readings = Readings()
+        clock_told = False
         for value in values:
             if value.handle == _CLOCK_HANDLE:
                 self._clock_at = monotonic_us()
+                clock_told = True
             else:
                 self._take_value(self._items[value.handle - _CLOCK_HANDLE - 1], value, now, readings)
         for event in events:
@@ -241,6 +266,9 @@ class Subscriber:
             readings.events.append(Event(source.held.device.id, time, source.kind.kind, event_body(event.fields)))
         if len(readings) or readings.events:
             self.sink.put(readings)
+        if clock_told:
+            # It vouches for what was not mentioned beside it, and comes again in this time.
+            self._repeat_held(max(_CLOCK_PERIOD_US, self._publishing_us) * 3 // 2)
 
     def _take_value(self, item: _Item, value: Value, now: int, readings: Readings) -> None:
         if is_overflow(value.status):
@@ -261,6 +289,11 @@ class Subscriber:
         if item.is_sample or not item.held.device.sample:
             item.held.heard_at = item.heard_at
             item.held.presence.back()
+        self._put(item, time, number, quality, readings)
+
+    def _put(self, item: _Item, time: int, number: float, quality: Quality, readings: Readings) -> None:
+        """Add what holds from now on."""
+        item.holds, item.put_at = (number, quality), monotonic_us()
         readings.add(item.index, self._next_time(item, time), number, quality)
 
     def _next_time(self, item: _Item, time: int) -> int:
@@ -279,7 +312,6 @@ class Subscriber:
         self.dropped += 1
 
     def _lose_all(self, error: DeviceError) -> None:
-        self.sessions_lost += 1
         for held in self._held:
             first = not held.presence.is_lost
             held.presence.lost(f'device "{held.device.id}": {error}; the gateway connects again by itself')
@@ -312,5 +344,5 @@ def _wanted(handle: int, what: _Item | _Source) -> WatchValue | WatchEvents:
     return WatchValue(handle, what.node, float(what.held.device.period_of(what.point)))
 
 
-def _refresh_us(item: _Item) -> int:
-    return max(_LEAST_REFRESH_US, _REFRESH_PERIODS * item.held.device.period_of(item.point) * 1000)
+def _read_after_us(item: _Item) -> int:
+    return max(_LEAST_READ_US, _READ_PERIODS * item.held.device.period_of(item.point) * 1000)

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
@@ -27,6 +27,9 @@ class Table(BaseModel):
 
 
 T = TypeVar("T", bound=Table)
+
+_MOST_DEPTH: Final = 20
+_DEPTH_REMEDY: Final = "write tables and lists as docs/gateway.md shows them"
 
 
 @dataclass(slots=True)
@@ -47,16 +50,41 @@ class Faults:
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The content of a TOML file. Raises ConfigError when it can't be read or is no TOML."""
+    """The content of a TOML file. Raises ConfigError when it can't be read, is no TOML or is nested without end."""
+    deep = f"is nested more than {_MOST_DEPTH} deep"
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        content = tomllib.loads(path.read_text("utf-8"))
+        if _is_shallow(content):
+            return content
+        fault = Fault(str(path), "file", deep, _DEPTH_REMEDY)
+    except RecursionError:
+        fault = Fault(str(path), "file", deep, _DEPTH_REMEDY)
     except OSError as error:
         fault = Fault(str(path), "file", f"can't be read: {error.strerror}", "check the path and its permissions")
     except UnicodeDecodeError as error:
         fault = Fault(str(path), "file", f"is not UTF-8: {error.reason} at byte {error.start}", "save it as UTF-8")
     except tomllib.TOMLDecodeError as error:
         fault = Fault(str(path), "file", f"is no TOML: {error}", "correct the line; https://toml.io has the grammar")
+    except ValueError as error:
+        # A number with thousands of digits, for one.
+        fault = Fault(str(path), "file", f"holds a value that can't be read: {error}", "correct the value")
+    # Not from the error: that of a nesting without end is as long as the nesting.
     raise ConfigError([fault])
+
+
+def _is_shallow(content: dict[str, Any]) -> bool:
+    level: list[Any] = [content]
+    for _ in range(_MOST_DEPTH):
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                inner += value.values()
+            elif isinstance(value, list):
+                inner += value
+        if not inner:
+            return True
+        level = inner
+    return False
 
 
 def check_table(kind: type[T], value: object, key: str, faults: Faults) -> T | None:
@@ -65,7 +93,7 @@ def check_table(kind: type[T], value: object, key: str, faults: Faults) -> T | N
     None when it is no table at all.
     """
     if not isinstance(value, dict):
-        faults.add(key, f"{_shown(value)} is not a table", f"write it with the keys {', '.join(kind.model_fields)}")
+        faults.add(key, f"{shown(value)} is not a table", f"write it with the keys {', '.join(kind.model_fields)}")
         return None
     content: dict[str, Any] = dict(value)  # pyright: ignore[reportUnknownArgumentType]
     for name in kind.required:
@@ -114,13 +142,14 @@ def _note(kind: type[Table], detail: ErrorDetails, key: str, faults: Faults) -> 
             faults.add(where, "is missing", f"expected {expected}")
         case _:
             said = detail["msg"][:1].lower() + detail["msg"][1:]
-            faults.add(where, f"{_shown(detail['input'])}: {said}", f"expected {expected}")
+            faults.add(where, f"{shown(detail['input'])}: {said}", f"expected {expected}")
 
 
 def _joined(*parts: str) -> str:
     return ".".join(part for part in parts if part)
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value as a fault quotes it, cut where it is long."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -4,6 +4,7 @@ Written after the commit and synced, so that every line is true; a crash between
 as a poll miss and never as a loss.
 """
 
+import contextlib
 import json
 import os
 from collections.abc import Iterable, Sequence
@@ -13,6 +14,7 @@ from typing import IO, Final
 
 from park_gateway.reading import SampleSpan
 from park_wire.batch import Lane
+from park_wire.errors import StoreError
 
 VARIABLE: Final = "PARK_TRACE"
 
@@ -45,16 +47,23 @@ class Trace:
         return cls(Path(path)) if path else None
 
     def write(self, commit: Iterable[Accepted]) -> None:
-        """Append what a commit accepted; on disk when this returns."""
+        """Append what a commit accepted; on disk when this returns. Raises StoreError."""
         lines = [_line(batch, run) for batch in commit for run in _runs(batch.samples)]
-        if lines:
+        if not lines:
+            return
+        try:
             self._file.write("".join(lines).encode())
             self._file.flush()
             os.fsync(self._file.fileno())
+        except OSError as error:
+            problem = f"trace {self._file.name}: {error.strerror}"
+            raise StoreError(f"{problem}; make room there, or run without {VARIABLE}") from error
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        # What could not be written was told when it was.
+        with contextlib.suppress(OSError):
+            self._file.close()
 
 
 def _runs(samples: Sequence[SampleSpan]) -> list[tuple[str, str, int, int]]:

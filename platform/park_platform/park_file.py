@@ -1,13 +1,13 @@
 """park.toml and what it includes, read and checked as a whole: every fault at once, with file, key and remedy."""
 
 import tomllib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
 
+from park_platform.park_draft import Place, Sketch, as_word, label
 from park_platform.park_faults import find_faults
 from park_platform.park_model import LISTS, ParkFile
 from park_wire.errors import ConfigError, Fault
@@ -16,6 +16,7 @@ _REMEDIES: Final = {
     "missing": "add it",
     "extra_forbidden": "remove it, or correct how it is spelled",
     "literal_error": "use one of these",
+    "enum": "use one of these",
     "string_pattern_mismatch": "use 1 to 32 characters of a-z, 0-9 and -",
 }
 
@@ -27,54 +28,71 @@ class _Source:
     main: str
     content: dict[str, Any] = field(default_factory=dict[str, Any])
     files: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    faults: list[Fault] = field(default_factory=list[Fault])
 
     def add(self, file: str, key: str, items: list[Any]) -> None:
         """More items of a list."""
         self.content.setdefault(key, []).extend(items)
         self.files.setdefault(key, []).extend([file] * len(items))
 
+    def is_whole(self) -> bool:
+        """Whether every file was read and every list is one: what is named and not found is nowhere then."""
+        return not self.faults and all(key in self.files for key in LISTS if key in self.content)
+
 
 def load_park(path: Path) -> ParkFile:
     """Read park.toml and what it includes. Raises ConfigError with every fault."""
-    faults: list[Fault] = []
-    source = _read_all(path, faults)
-    if faults:
-        raise ConfigError(faults)
+    source = _read_all(path)
+    faults = list(source.faults)
+    places: list[Place] = []
+    park = None
     try:
         park = ParkFile.model_validate(source.content)
     except ValidationError as error:
-        raise ConfigError(_shape_faults(source, error)) from error
-    faults = find_faults(park, source.main, source.files)
-    if faults:
+        # Without park.toml itself every other fault would only say that it is missing.
+        if source.content or not faults:
+            faults += _shape_faults(source, error)
+        places = [item["loc"] for item in error.errors()]
+    sketch = Sketch(source.main, source.is_whole(), source.content, source.files, places)
+    faults += find_faults(sketch.draft())
+    if faults or park is None:
         raise ConfigError(faults)
     return park
 
 
-def _read_all(path: Path, faults: list[Fault]) -> _Source:
+def _read_all(path: Path) -> _Source:
     source = _Source(path.name)
-    for key, items in _read(path, faults).items():
+    for key, items in _read(path, source.faults).items():
         if key in LISTS and isinstance(items, list):
             source.add(path.name, key, items)  # pyright: ignore[reportUnknownArgumentType]
         else:
             source.content[key] = items
     for name in _includes(source.content):
-        for key, items in _read(path.parent / name, faults).items():
-            if key in LISTS and isinstance(items, list) and isinstance(source.content.get(key, []), list):
+        for key, items in _read(path.parent / name, source.faults).items():
+            if key not in LISTS or not isinstance(items, list):
+                remedy = f"use [[{']], [['.join(LISTS)}]]"
+                source.faults.append(Fault(name, as_word(key), "is not a list that may be included", remedy))
+            elif isinstance(source.content.get(key, []), list):
                 source.add(name, key, items)  # pyright: ignore[reportUnknownArgumentType]
-            else:
-                faults.append(Fault(name, key, "is not a list that may be included", f"use [[{']], [['.join(LISTS)}]]"))
     return source
 
 
 def _read(path: Path, faults: list[Fault]) -> dict[str, Any]:
+    name = as_word(path.name)
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        faults.append(
-            Fault(path.name, "file", f"{path} can't be read: {error.strerror}", "check the path and its permissions")
-        )
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        faults.append(Fault(path.name, "file", f"is not TOML: {error}", "correct the line that is named"))
+        problem, remedy = f"{path.parent / name} can't be read: {error.strerror}", "check the path and its permissions"
+    except UnicodeDecodeError as error:
+        problem, remedy = f"is not UTF-8: {error.reason} at byte {error.start}", "save it as UTF-8"
+    except tomllib.TOMLDecodeError as error:
+        problem, remedy = f"is not TOML: {error}", "correct the line that is named"
+    except RecursionError:
+        problem, remedy = "brackets are nested too deeply", "look for a [ or { that stands there many times"
+    except ValueError as error:
+        # A file name with NUL, a number of thousands of digits: Python's own limits.
+        problem, remedy = f"can't be taken: {str(error).partition(';')[0]}", "correct the name or the number"
+    faults.append(Fault(name, "file", problem, remedy))
     return {}
 
 
@@ -88,28 +106,30 @@ def _includes(content: dict[str, Any]) -> list[str]:
 def _shape_faults(source: _Source, error: ValidationError) -> list[Fault]:
     faults: list[Fault] = []
     for item in error.errors():
-        keys = list(item["loc"])
-        found = "" if item["type"] == "missing" else f", found {str(item['input'])[:80]!r}"
+        # The rest of the sentence stays: the allowed values are spelled there.
+        problem = item["msg"][:1].lower() + item["msg"][1:]
+        found = "" if item["type"] == "missing" else f", found {_shown(item['input'])}"
         remedy = _REMEDIES.get(item["type"], "correct this value")
-        faults.append(Fault(_file(source, keys), _where(source.content, keys), item["msg"].lower() + found, remedy))
+        faults.append(Fault(_file(source, item["loc"]), label(source.content, item["loc"]), problem + found, remedy))
     return faults
 
 
-def _file(source: _Source, keys: Sequence[int | str]) -> str:
-    match keys:
-        case [str() as name, int() as number, *_] if name in source.files:
+def _shown(value: object) -> str:
+    """What was found, in a few words; a text of it may be endless, or need more levels than Python has."""
+    match value:
+        case dict():
+            return "a table"
+        case list():
+            return "a list"
+        case int() if value.bit_length() > 64:
+            return "a number of more than 64 bits"
+        case _:
+            return repr(str(value)[:80])
+
+
+def _file(source: _Source, place: Place) -> str:
+    match place:
+        case (str() as name, int() as number, *_) if name in source.files:
             return source.files[name][number]
         case _:
             return source.main
-
-
-def _where(content: dict[str, Any], keys: Sequence[int | str]) -> str:
-    """`rule "tank-hh".limit`: an item's own id says more than its number."""
-    text = ""
-    for depth, key in enumerate(keys):
-        if isinstance(key, str):
-            text += f".{key}" if text else key
-            continue
-        item: Any = content[str(keys[0])][key] if depth == 1 else None
-        text += f' "{item["id"]}"' if isinstance(item, dict) and "id" in item else f"[{key}]"
-    return text

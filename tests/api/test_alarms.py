@@ -82,8 +82,8 @@ def test_only_a_latched_alarm_is_reset(served: Served) -> None:
     answer = client.post(f"{path}/reset", json={"note": "已检查"})
     assert (answer.status_code, answer.json()["state"]) == (202, "latched_unacknowledged")
     with served.park.connection() as connection:
-        rows = connection.execute("SELECT stream_id, point_id, kind, actor, note FROM alarm_command").fetchall()
-    assert rows == [(planted.stream_id, planted.point, "reset", "administrator", "已检查")]
+        rows = connection.execute("SELECT stream_id, point_id, actor, note FROM alarm_command").fetchall()
+    assert rows == [(planted.stream_id, planted.point, "administrator", "已检查")]
     answer = client.post(f"{path}/acknowledge")
     assert answer.json()["state"] == "latched_acknowledged"
 

@@ -9,29 +9,43 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from park_platform.api.answers import csv_response, iso, preferred, read_cursor, write_cursor
+from park_platform.api.answers import Part, csv_response, iso, preferred, read_cursor, write_cursor
 from park_platform.api.problems import Problem
 
-INTS = st.integers(-(2**63), 2**63 - 1)
+IDS = st.integers(0, 2**63 - 1)
+YEARS_1_TO_9999 = (-62_135_596_800_000_000, 253_402_300_799_999_999)
+TEXTS = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=40)
 
 
-@given(INTS, INTS, st.text(max_size=40))
-def test_a_cursor_comes_back(first: int, second: int, text: str) -> None:
-    assert read_cursor(write_cursor(first, second), int, int) == [first, second]
-    assert read_cursor(write_cursor(text), str) == [text]
+@given(st.integers(*YEARS_1_TO_9999), IDS, TEXTS)
+def test_a_cursor_comes_back(time: int, id_: int, text: str) -> None:
+    assert read_cursor(write_cursor(time, id_), "time", "id") == [time, id_]
+    assert read_cursor(write_cursor(text), "text") == [text]
 
 
 @given(st.text(max_size=60))
 def test_any_other_text_is_a_problem_or_nothing(text: str) -> None:
     with suppress(Problem):
-        (part,) = read_cursor(text, int) or [None]
+        (part,) = read_cursor(text, "id") or [None]
         assert isinstance(part, int)
 
 
-@pytest.mark.parametrize("parts", [(True,), (1.5,), ("1",), (1, 2), (), (2**63,)])
+@pytest.mark.parametrize("parts", [(True,), (1.5,), ("1",), (1, 2), (), (2**63,), (-1,)])
 def test_a_cursor_of_another_list_is_a_problem(parts: tuple[int, ...]) -> None:
     with pytest.raises(Problem):
-        read_cursor(write_cursor(*parts), int)
+        read_cursor(write_cursor(*parts), "id")
+
+
+@pytest.mark.parametrize(
+    ("kind", "part"),
+    [
+        *[("text", text) for text in ("\0", "a\0b", "\ud800", "x" * 1_001, 1, None)],
+        *[("time", time) for time in (YEARS_1_TO_9999[0] - 1, YEARS_1_TO_9999[1] + 1, 2**63 - 1, -(2**63), "1", 1.0)],
+    ],
+)
+def test_a_cursor_holds_only_what_the_database_can_take(kind: Part, part: str | int) -> None:
+    with pytest.raises(Problem):
+        read_cursor(write_cursor(part), kind)
 
 
 def test_times_have_their_microseconds() -> None:

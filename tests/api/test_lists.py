@@ -22,7 +22,12 @@ def test_a_point_has_names_and_its_owner(served: Served) -> None:
         "gateway": "alpha",
         "device": f"plc-{CANARY['alpha']}",
         "name": "pressure",
-        "quantity": {"id": "pressure", "name": {"zh": "压力（表压）", "en": "Pressure (gauge)"}, "kind": "gauge"},
+        "quantity": {
+            "id": "pressure",
+            "name": {"zh": "压力（表压）", "en": "Pressure (gauge)"},
+            "kind": "gauge",
+            "states": {},
+        },
         "unit": "MPa",
         "low": 0.0,
         "high": 4.0,

@@ -267,3 +267,27 @@ async def test_stop_is_clean_while_the_broker_hangs(tmp_path: Path, own_broker: 
             assert time.monotonic() - began < 10
         finally:
             os.kill(pid, signal.SIGCONT)
+
+
+async def test_a_stop_ends_in_its_time_whatever_hangs(
+    tmp_path: Path, broker: Broker, gateway_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released = asyncio.Event()
+
+    async def deaf() -> None:
+        while not released.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await released.wait()
+
+    monkeypatch.setattr("park_gateway.app._STOP_S", 0.3)
+    site = load_site(write_site(tmp_path, gateway_id, gateway_url(broker, gateway_id), meter_table("m-1", 9)), {})
+    gateway = Gateway(site)
+    monkeypatch.setattr(gateway.schedule, "run", deaf)
+    with structlog.testing.capture_logs() as logs:
+        await gateway.start()
+        await asyncio.wait_for(gateway.stop(), 3.0)
+        released.set()
+        await asyncio.sleep(0.1)
+    assert [one["event"] for one in logs if one["log_level"] == "error"] == ["gateway_hangs"]
+    with pytest.raises(StoreError):
+        gateway.outbox.free_bytes()

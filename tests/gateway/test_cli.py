@@ -69,6 +69,27 @@ def test_check_names_every_fault_and_exits_2(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_check_shows_the_first_faults_of_many_and_counts_all(tmp_path: Path) -> None:
+    file = tmp_path / "SITE.toml"
+    file.write_text('[gateway]\nid = "gw-1"\n' + "[[device]]\n" * 1_000)
+    done = park_gateway("check", file)
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert len(lines) == 52
+    assert "device #1.id: is missing" in lines[0]
+    assert lines[-2] == "…另有 2950 处 / and 2950 more"
+    assert "3000 处错误 / 3000 faults" in lines[-1]
+
+
+def test_check_of_what_is_nested_without_end_is_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / "SITE.toml"
+    file.write_text("x=" + "[" * 3_000 + "]" * 3_000)
+    done = park_gateway("check", file)
+    assert done.returncode == EXIT_CONFIGURATION
+    assert "is nested more than 20 deep" in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+
+
 def test_run_refuses_a_site_with_faults_before_it_touches_anything(tmp_path: Path) -> None:
     """With the code that keeps the supervisor from starting it again: the file would be as wrong as before."""
     file = tmp_path / "SITE.toml"
@@ -170,11 +191,14 @@ def test_outbox_shows_each_lane(site: Path) -> None:
     report_at(time.time()).write(site.parent / "outbox")
     done = park_gateway("outbox", site)
     assert done.returncode == 0, done.stderr
-    live, backfill = done.stdout.splitlines()[-2:]
+    live, backfill, counts = done.stdout.splitlines()[-3:]
     assert "2 批 batches, 300 读数 readings, 最早 oldest 0 s, 入 in 100/s, 出 out 100/s" in live
     assert "not shrinking" in live
     assert "1000000 读数 readings, 最早 oldest 2.0 h" in backfill
     assert "empty in 17 min" in backfill
+    assert (
+        "blocks read 10, 失败 failed 0, 漏读 polls missed 0, 重发 resends 0, 时钟偏差 clock ahead by +0.001 s" in counts
+    )
     assert "未运行" not in done.stdout
 
 

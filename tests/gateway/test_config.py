@@ -165,6 +165,98 @@ def test_nobody_is_anonymous(site_file: Path) -> None:
         load_site(site_file, {})
 
 
+HOSTS = {
+    "a..b": False,
+    "a" * 70: False,
+    "ho st%zz": False,
+    "ho st": False,
+    "-a": False,
+    ".": False,
+    "x." * 130: False,
+    "plc.example.": True,
+    "plc_1": True,
+    "园区.example": True,
+    "a" * 63: True,
+    "192.0.2.7": True,
+    "[2001:db8::7]": True,
+}
+
+
+@pytest.mark.parametrize("host", HOSTS, ids=lambda host: host[:20])
+def test_a_host_that_can_not_be_looked_up_is_a_fault(tmp_path: Path, host: str) -> None:
+    (tmp_path / "own").mkdir()
+    file = tmp_path / "site.toml"
+    file.write_text(site_text(modbus("a", at=f"modbus-tcp://{host}:502"), opcua("b", at=f"opc.tcp://{host}/p")))
+    environ = {"PARK_MQTT_URL": f"mqtt://a:b@{host}:1883"}
+    if HOSTS[host]:
+        site = load_site(file, environ)
+        assert site.mqtt is not None
+        site.mqtt.host.encode("idna")
+        return
+    with pytest.raises(ConfigError) as caught:
+        load_site(file, environ)
+    assert [fault.key for fault in caught.value.faults] == ["PARK_MQTT_URL", "device.a.endpoint", "device.b.endpoint"]
+    assert all("is not a host; write an IP address, or a name" in str(fault) for fault in caught.value.faults)
+
+
+@pytest.mark.parametrize("url", ["modbus-tcp://h\\n:502", "modbus-tcp://h\\u0000:502", "modbus-tcp://h:502\\t"])
+def test_an_address_with_what_nobody_can_see_is_a_fault(tmp_path: Path, url: str) -> None:
+    (tmp_path / "own").mkdir()
+    file = tmp_path / "site.toml"
+    file.write_text(site_text(modbus("a", at=url)))
+    with pytest.raises(ConfigError, match="is not an endpoint"):
+        load_site(file, {}, needs_broker=False)
+
+
+@pytest.mark.parametrize(
+    "root",
+    ["ns=99999999999;s=t", "ns=65536;s=t", "ns=2;s=", "ns=2;i=5", "ns=x;s=t", "ns=-1;s=t", "ns=٢;s=t", "s=t", "t"],
+)
+def test_a_root_that_is_no_node_is_a_fault(tmp_path: Path, root: str) -> None:
+    (tmp_path / "own").mkdir()
+    file = tmp_path / "site.toml"
+    file.write_text(site_text(opcua("a").replace("ns=2;s=t", root)))
+    with pytest.raises(ConfigError) as caught:
+        load_site(file, {}, needs_broker=False)
+    (fault,) = caught.value.faults
+    assert fault.key == "device.a.root"
+    assert "a namespace is a number from 0 to 65535" in fault.remedy
+
+
+def test_a_timeout_is_for_those_who_are_asked(tmp_path: Path) -> None:
+    (tmp_path / "own").mkdir()
+    file = tmp_path / "site.toml"
+    file.write_text(site_text(opcua("a") + "\ntimeout_ms = 500"))
+    with pytest.raises(ConfigError, match=r"device\.a\.timeout_ms: has no meaning for a device that speaks opcua"):
+        load_site(file, {}, needs_broker=False)
+
+
+DEEP = "is nested more than 20 deep; write tables and lists as docs/gateway.md shows them"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("x=" + "[" * 3_000 + "]" * 3_000, DEEP),
+        ("x=" + "[" * 3_000, DEEP),
+        ("x=" + "[" * 100 + "]" * 100, DEEP),
+        ("x=" + "{a=" * 3_000 + "1" + "}" * 3_000, DEEP),
+        ("[gateway]\nid" + ".a" * 3_000 + "=1", DEEP),
+        ("[" + "a." * 3_000 + "a]", DEEP),
+        ("x=" + "9" * 5_000, "holds a value that can't be read"),
+    ],
+    ids=["lists", "open lists", "some lists", "inline tables", "dotted key", "dotted table", "digits"],
+)
+def test_a_file_that_no_reader_can_take_is_a_fault(tmp_path: Path, text: str, problem: str) -> None:
+    file = tmp_path / "site.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_site(file, {})
+    (fault,) = caught.value.faults
+    assert problem in f"{fault.problem}; {fault.remedy}"
+    assert len(str(fault)) < 1_000
+
+
 def test_a_password_is_never_shown(site_file: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_site(site_file, {"PARK_MQTT_URL": "http://u:hunter2@x"})

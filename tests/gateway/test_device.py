@@ -1,27 +1,21 @@
 """Device models: every one that ships loads, makers' maps mean what they say, a file's faults are all named."""
 
+import json
 import math
 import struct
 import tomllib
 from pathlib import Path
 
 import pytest
+from asyncua import ua
+from asyncua.ua.ua_binary import nodeid_to_binary
 from hypothesis import given
 from hypothesis import strategies as st
 
-from park_gateway.device import (
-    DeviceModel,
-    Order,
-    Protocol,
-    RawType,
-    image,
-    load_model,
-    load_model_file,
-    models,
-    node_id,
-    words_of,
-)
+from park_gateway.device import image, load_model, models, node_id, words_of
+from park_gateway.model_file import load_model_file
 from park_gateway.plan import plan
+from park_gateway.point import DeviceModel, Order, Protocol, RawType
 from park_wire.errors import ConfigError
 from park_wire.quality import Mark
 from park_wire.quantities import quantity
@@ -105,6 +99,44 @@ def test_opcua_models_have_nodes_and_no_registers(tmp_path: Path) -> None:
             "point.p.node: is missing",
         ],
     )
+
+
+NODES = {
+    "Pressure": True,
+    "Tank 1.压力": True,
+    "ns=3;s=a=b;c": True,
+    "i=2258": True,
+    "ns=2;i=4294967295": True,
+    "ns=2;g=72962b91-fa75-4ae6-8d28-b404dc7daf63": True,
+    "ns=2;b=TWFu": True,
+    "ns=65536;s=a": False,
+    "ns=2;i=4294967296": False,
+    "ns=2;i=-1": False,
+    "ns=2;g=tank": False,
+    "ns=2;b=%": False,
+    "Pressure=1": False,
+    "nsu=urn:x;s=a": False,
+    "a\nb": False,
+}
+
+
+@pytest.mark.parametrize("node", NODES)
+def test_a_node_is_one_that_travels(tmp_path: Path, node: str) -> None:
+    text = (
+        f'model = "m"\nname = {{ zh = "名", en = "N" }}\nprotocol = "opcua"\nsource = "s"\n[[event]]\nkind = "e"\n'
+        f'type = "T"\nfields = {{ a = "A" }}\nnode = {json.dumps(node)}\n[[point]]\nname = "p"\n'
+        f'quantity = "pressure"\nunit = "MPa"\nzh = "压"\nen = "P"\nnode = {json.dumps(node)}\n'
+    )
+    (tmp_path / "m.toml").write_text(text, "utf-8")
+    if NODES[node]:
+        model = load_model_file(tmp_path / "m.toml")
+        for named in (node_id("ns=2;s=t", str(model.points[0].node)), node_id("ns=2;s=t", model.events[0].node)):
+            assert nodeid_to_binary(ua.NodeId.from_string(named))
+        return
+    with pytest.raises(ConfigError) as caught:
+        load_model_file(tmp_path / "m.toml")
+    assert [fault.key for fault in caught.value.faults] == ["point.p.node", "event.e.node"]
+    assert all("is not a node's id" in fault.problem for fault in caught.value.faults)
 
 
 def test_scale_and_unit_become_one_factor() -> None:

@@ -12,9 +12,10 @@ from pymodbus.constants import ExcCodes
 from pymodbus.framer import FramerRTU, FramerType
 
 from park_gateway.decode import Block, compile_block, decode_block
-from park_gateway.device import DeviceModel, load_model
+from park_gateway.device import load_model
 from park_gateway.modbus import Bus, NotConnected, read_block
 from park_gateway.plan import plan
+from park_gateway.point import DeviceModel
 from park_gateway.site import Endpoint, Scheme
 from park_wire.errors import Nonsense, Refused, Unreachable
 from support.field import Answer, Meter, mbap, modbus_field, running, scripted_line

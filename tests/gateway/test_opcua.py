@@ -1,6 +1,7 @@
 """OPC UA subscriptions on a real asyncua server: values, status codes, times, events, silence, loss and return."""
 
 import asyncio
+import itertools
 import math
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ import structlog
 
 from park_gateway.clock import Anchor
 from park_gateway.opcua import Session, WatchValue, open_session
+from park_gateway.presence import repeat_s
 from park_gateway.schedule import Schedule
 from park_gateway.site import Device, Endpoint, Scheme
 from park_wire.batch import Event, open_sealed, seal
@@ -194,7 +196,7 @@ async def test_a_device_whose_counter_stands_still_is_lost(field: OpcuaField, tm
 async def test_a_value_that_stands_still_is_read_and_not_lost(
     field: OpcuaField, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("park_gateway.subscriber._LEAST_REFRESH_US", 500_000)
+    monkeypatch.setattr("park_gateway.subscriber._LEAST_READ_US", 500_000)
     old = datetime.now(UTC).replace(tzinfo=None) - timedelta(hours=1)
     await field.show(sample=False, Pressure=data_value(1.5, source=old))
     run = _Run(tmp_path, field, period_ms=50, sample=False)
@@ -206,6 +208,54 @@ async def test_a_value_that_stands_still_is_read_and_not_lost(
     times = [time for time, *_ in run.of("pressure")]
     assert times[-1] - times[0] >= 900_000
     assert abs(times[-1] - run.schedule.anchor.now()) < 5_000_000
+
+
+@pytest.mark.parametrize("sample", [True, False])
+async def test_a_value_that_holds_is_said_again_before_it_could_look_stale(
+    field: OpcuaField, tmp_path: Path, sample: bool
+) -> None:
+    """The centre takes a point for stale after 3 s, and an on-delay does not run over what is stale."""
+    await field.show(Pressure=1.5, Level=data_value(7.0, "BadSensorFailure"))
+    run = _Run(tmp_path, field, sample=sample)
+    with structlog.testing.capture_logs() as logs:
+        async with running(run.schedule.run()):
+            await run.until("pressure", 1.5)
+            began = run.schedule.anchor.now()
+            for _ in range(9):
+                await field.show()  # the device lives, and nothing else of it moves
+                await asyncio.sleep(0.5)
+            ended = run.schedule.anchor.now()
+    assert logs == []
+    for point, said in (("pressure", (1.5, Quality.GOOD)), ("level", (math.nan, Quality.BAD_SENSOR_FAILURE))):
+        times = [time for time, *_ in run.of(point) if time >= began]
+        gaps = [later - earlier for earlier, later in itertools.pairwise([began, *times, ended])]
+        assert max(gaps) <= repeat_s(100) * 1e6, gaps
+        assert len(times) <= 9, "and not so often that it costs anything"
+        assert {(repr(value), quality) for _, value, quality, _ in run.of(point)} == {(repr(said[0]), said[1])}
+
+
+async def test_a_value_of_a_lost_server_is_not_said_again(field: OpcuaField, tmp_path: Path) -> None:
+    await field.show(Pressure=1.5)
+    run = _Run(tmp_path, field, sample=False)
+    async with running(run.schedule.run()):
+        await run.until("pressure", 1.5)
+        await field.server.close_port()
+        await run.until_quality("pressure", Quality.BAD_NOT_CONNECTED)
+        await asyncio.sleep(3.0)
+        await field.server.open_port()
+    bad = [quality for *_, quality, _ in run.of("pressure")]
+    assert set(bad[bad.index(Quality.BAD_NOT_CONNECTED) :]) == {Quality.BAD_NOT_CONNECTED}
+
+
+async def test_a_node_that_is_refused_is_bad_again_and_again(field: OpcuaField, tmp_path: Path) -> None:
+    await field.server.library.delete_nodes([field.nodes["Level"]])
+    run = _Run(tmp_path, field, sample=False)
+    async with running(run.schedule.run()):
+        await run.until("pressure", 0.0)
+        await run.sink.until(lambda: len(run.of("level")) >= 4)
+    times = [time for time, *_ in run.of("level")]
+    assert max(later - earlier for earlier, later in itertools.pairwise(times)) <= repeat_s(100) * 1e6
+    assert {quality for *_, quality, _ in run.of("level")} == {Quality.BAD_CONFIGURATION}
 
 
 async def test_a_subscription_that_the_server_forgot_is_made_again(field: OpcuaField, tmp_path: Path) -> None:

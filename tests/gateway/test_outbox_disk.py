@@ -331,6 +331,16 @@ def test_a_torn_line_of_the_trace_swallows_no_other(tmp_path: Path, clock: Clock
     assert json.loads(whole)["first"] == 1
 
 
+def test_a_trace_that_finds_no_room_is_a_sentence(tmp_path: Path, clock: Clock) -> None:
+    outbox = open_outbox(tmp_path / "outbox", clock, trace=Trace(Path("/dev/full")))
+    readings = readings_at(clock(), 1.0)
+    readings.samples.append(SampleSpan("meter", "a", 1))
+    outbox.put(readings)
+    with pytest.raises(StoreError, match="trace /dev/full: No space left on device; make room there, or run without"):
+        outbox.seal(clock())
+    outbox.close()
+
+
 def test_nothing_is_traced_that_was_not_committed(tmp_path: Path, clock: Clock) -> None:
     path = tmp_path / "trace.jsonl"
     outbox = open_outbox(tmp_path / "outbox", clock, quota_bytes=SMALL_QUOTA, trace=Trace(path))

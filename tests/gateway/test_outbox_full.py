@@ -1,5 +1,6 @@
 """A full outbox must be able to start, to send and to stop: else it would stay full for ever."""
 
+import asyncio
 import contextlib
 import os
 import random
@@ -139,6 +140,51 @@ def test_a_ballast_that_finds_no_room_is_no_half_one(
     monkeypatch.undo()
     outbox.tidy()
     assert (tmp_path / "ballast").stat().st_size == BALLAST
+
+
+async def test_a_disk_without_any_room_is_waited_for(small_disk: Path, tmp_path: Path) -> None:
+    """To end over and over would tell nobody more than to say it once."""
+    filler = fill_disk(small_disk)
+    text = write_site(tmp_path, "full-2", "mqtt://a:b@127.0.0.1:1", meter_table("m-1", 9)).read_text()
+    (tmp_path / "SITE.toml").write_text(text.replace('data = "outbox"', f'data = "{small_disk / "outbox"}"'))
+    gateway, stopped = Gateway(load_site(tmp_path / "SITE.toml", {})), asyncio.Event()
+    with structlog.testing.capture_logs() as logs, pytest.MonkeyPatch.context() as patched:
+        patched.setattr("park_gateway.app._START_AGAIN_S", 0.05)
+        running = asyncio.create_task(gateway.run(stopped))
+        await asyncio.sleep(0.5)
+        (full,) = logs
+        assert full["event"] == "outbox_full"
+        assert "its disk is full, 0.0 MB are left; free some space there" in full["error"]
+        filler.unlink()
+        await until(lambda: "gateway_started" in [one["event"] for one in logs], "it starts by itself")
+        stopped.set()
+        await running
+    assert (small_disk / "outbox" / "outbox.db").exists()
+
+
+async def test_a_stop_while_a_disk_is_waited_for_is_heeded(small_disk: Path, tmp_path: Path) -> None:
+    fill_disk(small_disk)
+    text = write_site(tmp_path, "full-3", "mqtt://a:b@127.0.0.1:1", meter_table("m-1", 9)).read_text()
+    (tmp_path / "SITE.toml").write_text(text.replace('data = "outbox"', f'data = "{small_disk / "outbox"}"'))
+    gateway, stopped = Gateway(load_site(tmp_path / "SITE.toml", {})), asyncio.Event()
+    running = asyncio.create_task(gateway.run(stopped))
+    await asyncio.sleep(0.2)
+    stopped.set()
+    await asyncio.wait_for(running, 1.0)
+
+
+def test_what_is_to_be_done_depends_on_what_is_full(small_disk: Path, tmp_path: Path, clock: Clock) -> None:
+    cases = {tmp_path / "quota": "bring the link to the centre back", small_disk / "outbox": "its disk is full"}
+    for folder, sentence in cases.items():
+        outbox = open_outbox(folder, clock, quota_bytes=QUOTA)
+        if folder.parent == small_disk:
+            fill_disk(small_disk)
+        with structlog.testing.capture_logs() as logs:
+            fill(outbox, clock)
+        (told,) = (one["error"] for one in logs if one["event"] == "outbox_full")
+        assert sentence in told
+        assert [other in told for other in cases.values()].count(True) == 1
+        outbox.close()
 
 
 # Stopping

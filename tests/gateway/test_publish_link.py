@@ -8,6 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+import structlog
+
 from park_gateway.mqtt import Mqtt
 from park_gateway.publish import drain
 from park_platform.embedded.broker import Broker
@@ -54,6 +57,18 @@ async def test_an_ack_that_no_one_can_read_is_counted(edge: Edge) -> None:
             written = await edge.write(1)
             await until(edge.lane_is_empty, "and all goes on")
     assert edge.books.values() == written
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 70, "ho st%zz"])
+async def test_a_broker_whose_name_is_none_is_a_broker_that_is_not_there(edge: Edge, host: str) -> None:
+    """Checked sites hold no such name; one that comes from elsewhere must not stop the polling."""
+    edge.mqtt = Mqtt(replace(gateway_broker(edge.broker, edge.gateway), host=host), edge.gateway)
+    with structlog.testing.capture_logs() as logs:
+        async with edge.draining():
+            await until(lambda: logs, "it says so")
+            await asyncio.sleep(0.5)
+    assert [one["event"] for one in logs] == ["broker_lost"]
+    assert host in logs[0]["error"]
 
 
 async def test_a_retained_ack_is_ignored(edge: Edge) -> None:

@@ -3,7 +3,9 @@
 import asyncio
 import itertools
 import math
+import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,10 @@ from pymodbus.constants import ExcCodes
 from pymodbus.framer import FramerType
 
 from park_gateway.clock import Anchor, monotonic_us
+from park_gateway.decode import Block
 from park_gateway.device import load_model
 from park_gateway.schedule import Schedule
-from park_gateway.site import Site
+from park_gateway.site import Device, Site
 from park_wire.quality import Mark, Quality
 from support.field import Gathered, Meter, mbap, modbus_field, running, scripted_line, site_of
 
@@ -26,6 +29,10 @@ def _device(name: str, port: int, *, unit: int = 1, model: str = "acrel-adw300",
         f'id = "{name}"\nmodel = "{model}"\nendpoint = "modbus-tcp://127.0.0.1:{port}"\n'
         f"unit = {unit}\nperiod_ms = 50\ntimeout_ms = 150\n{more}"
     )
+
+
+def _plc(port: int) -> str:
+    return f'id = "t-1"\nmodel = "generic-vessel-plc"\nendpoint = "opc.tcp://127.0.0.1:{port}"\nroot = "ns=2;s=t"\n'
 
 
 class _Run:
@@ -245,6 +252,81 @@ async def test_a_device_that_hangs_up_after_each_answer_is_read(tmp_path: Path) 
     assert connections >= 10
 
 
+@pytest.mark.parametrize("reads_first", [True, False])
+async def test_a_server_that_hangs_up_on_everybody_is_not_stormed(tmp_path: Path, reads_first: bool) -> None:
+    """A full serial server takes the connection and hangs up, before or after the request."""
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        if reads_first:
+            await reader.read(64)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server, modbus_field(Meter(1, ADW)) as other:
+        port = server.sockets[0].getsockname()[1]
+        tables = [_device(f"m-{unit}", port, unit=unit) for unit in (1, 2, 3)]
+        run = _Run(site_of(tmp_path, *tables, _device("other", other.port)))
+        with structlog.testing.capture_logs() as logs:
+            async with running(run.schedule.run()):
+                await run.until("m-1", Quality.BAD_NOT_CONNECTED)
+                await asyncio.sleep(3.0)
+    assert 2 <= connections <= 12
+    for device in ("m-1", "m-2", "m-3"):
+        times = [time for time, *_ in run.of(device)]
+        assert 2 <= len(times) <= 4, "at first, and then every 2 s"
+        assert max(later - earlier for earlier, later in itertools.pairwise(times)) <= 2_500_000
+        assert {quality for *_, quality, _ in run.of(device)} == {Quality.BAD_NOT_CONNECTED}
+    assert len(run.of("other")) >= 40
+    told = [(one["device"], one["event"]) for one in logs if one["device"] != "other"]
+    assert sorted(told) == [(f"m-{unit}", "device_lost") for unit in (1, 2, 3)]
+
+
+async def test_an_error_of_ours_at_one_endpoint_leaves_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever slipped through the checks: here a block that can't be decoded."""
+    meters = [Meter(1, ADW, {"voltage-a": 230.0}), Meter(1, load_model("eastron-sdm630"), {"voltage-a": 230.0})]
+    async with modbus_field(meters[0]) as good, modbus_field(meters[1]) as broken:
+        run = _Run(site_of(tmp_path, _device("m-1", good.port), _device("m-2", broken.port, model="eastron-sdm630")))
+        right = Device.blocks
+
+        def wrong(device: Device) -> tuple[Block, ...]:
+            blocks = right(device)
+            return (
+                blocks
+                if device.id == "m-1"
+                else tuple(replace(one, unpack=struct.Struct("x").unpack) for one in blocks)
+            )
+
+        monkeypatch.setattr(Device, "blocks", wrong)
+        with structlog.testing.capture_logs() as logs:
+            async with running(run.schedule.run()):
+                await run.until("m-2", Quality.BAD_NOT_CONNECTED)
+                assert len(run.of("m-2")) == 1
+                monkeypatch.undo()
+                await run.until("m-2", Quality.GOOD)
+    assert [(one["event"], one["devices"]) for one in logs] == [("endpoint_failed", ["m-2"])]
+    assert {quality for *_, quality, _ in run.of("m-1")} == {Quality.GOOD}
+    times = [time for time, *_ in run.of("m-1")]
+    assert max(later - earlier for earlier, later in itertools.pairwise(times)) < 1_000_000
+
+
+async def test_a_name_that_is_none_is_a_device_that_is_lost(tmp_path: Path) -> None:
+    """Checked sites hold no such names; one that comes from elsewhere ends nothing."""
+    site = site_of(tmp_path, _device("m-1", 9), _plc(4840))
+    bad = [replace(device, endpoint=replace(device.endpoint, host="a..b")) for device in site.devices]
+    run = _Run(replace(site, devices=tuple(bad)))
+    with structlog.testing.capture_logs() as logs:
+        async with running(run.schedule.run()):
+            await run.until("m-1", Quality.BAD_NOT_CONNECTED)
+            await run.until("t-1", Quality.BAD_NOT_CONNECTED, "pressure")
+    assert sorted((one["event"], one["device"]) for one in logs) == [("device_lost", "m-1"), ("device_lost", "t-1")]
+    assert all("idna" in one["error"] for one in logs), logs
+
+
 async def test_a_server_that_comes_late_is_found(tmp_path: Path) -> None:
     """At once, however long the device's period is."""
     async with modbus_field(Meter(1, ADW, {"voltage-a": 1.0})) as field:
@@ -301,8 +383,7 @@ def test_the_horizon_leaves_room_for_sources_with_their_own_clock(tmp_path: Path
     stopped = Anchor(lambda: 9_000_000, lambda: 0)
     modbus = Schedule(site_of(tmp_path, _device("m-1", 502)), stopped, Gathered())
     assert modbus.horizon() == 9_000_000
-    plc = 'id = "t-1"\nmodel = "generic-vessel-plc"\nendpoint = "opc.tcp://127.0.0.1:4840"\nroot = "ns=2;s=t"\n'
-    assert Schedule(site_of(tmp_path, plc), stopped, Gathered()).horizon() == 7_000_000
+    assert Schedule(site_of(tmp_path, _plc(4840)), stopped, Gathered()).horizon() == 7_000_000
 
 
 async def test_a_step_of_the_clock_is_an_event(tmp_path: Path) -> None:

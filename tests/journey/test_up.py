@@ -1,5 +1,6 @@
 """`park up` as people run it: started, stopped by Ctrl-C, started again; `park up --check`; and what it refuses."""
 
+import os
 import re
 import socket
 import subprocess
@@ -10,21 +11,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from signal import SIGINT
+from signal import SIGCONT, SIGINT, SIGSTOP
 from typing import Any
 
 import httpx
 import pytest
-import structlog
 from typer.testing import CliRunner
 
-from park_platform import check
-from park_platform.cli.up import app
+from park_platform import up_check
+from park_platform.cli.up import app, in_words
 from park_platform.program import running_pid
+from park_platform.supervise import Ended, Event, NotRestarted, Restarted
 from support.failing_disk import small_disk
 from support.park import park_command, park_folder, whole_park
 from support.processes import children_of, is_alive, wait_until
 
+HAN = "[\u4e00-\u9fff]"
 VESSELS = {"tank-1", "tank-2", "reactor-1", "boiler-drum-1"}
 _LINK = re.compile(r"\((?P<role>[a-z]+)\): (?P<base>http://\S+)/signin/(?P<token>\S+)$")
 
@@ -135,11 +137,14 @@ def test_ctrl_c_stops_all_in_order_and_a_second_start_finds_its_data(tmp_path: P
             span = {"start": began_at.isoformat(), "end": ended_at.isoformat(), "point": later["point"]}
             (series,) = client.get("/api/v1/history", params=span).json()["series"]
             assert earlier["value"] in series["value"]
-            wait_until(lambda: len(_alarms(client)) == len(VESSELS), "an alarm for each vessel that nobody watched", 10)
+            wait_until(
+                lambda: [alarm["state"] for alarm in _alarms(client)] == ["returned"] * len(VESSELS),
+                "an alarm for each vessel that nobody watched, and its end",
+                10,
+            )
             alarms = _alarms(client)
             assert {alarm["point"]["key"].split("/")[1] for alarm in alarms} == VESSELS
             assert {alarm["rule"]["key"] for alarm in alarms} == {"tank-stale", "reactor-stale", "drum-stale"}
-            assert {alarm["state"] for alarm in alarms} == {"returned"}
             spent = client.post("/api/v1/session", json={"token": first.tokens["safety"]})
             assert spent.status_code == 201, "a link of the first start is good for a day"
 
@@ -150,27 +155,39 @@ def test_check_proves_every_hop() -> None:
     path = ["field", "gateway", "broker", "database", "intake", "readings", "operate", "api"]
     hops = [*path, "live stream", "alarm", "alarm in api", "alarm live"]
     for hop in hops:
-        assert re.search(rf"^  {hop} +ok ", done.stdout, re.MULTILINE), done.stdout
+        assert re.search(rf"^  {hop} {HAN}+ +ok 正常 ", done.stdout, re.MULTILINE), done.stdout
+    assert hops == list(up_check.HOPS)
+    # Whatever is said is said in both languages.
+    said = [line for line in done.stdout.splitlines() if line.strip()]
+    assert [line for line in said if not re.search(HAN, line) or not re.search(r"[a-z]{2}", line)] == []
 
 
 def test_check_names_the_hop_that_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same command within this process, because here a hop need not be given 20 s to prove itself."""
-    monkeypatch.setattr(check, "WITHIN_S", 4.0)
-    try:
-        done = CliRunner().invoke(app, ["--check", "--without", "broker"])
-    finally:
-        structlog.reset_defaults()  # the command has set logging up for its own standard error
+    monkeypatch.setattr(up_check, "WITHIN_S", 4.0)
+    done = CliRunner().invoke(app, ["--check", "--without", "broker"])
     assert done.exit_code == 1, done.output
-    assert re.search(r"^  gateway +ok ", done.output, re.MULTILINE), done.output
-    assert re.search(r"^  broker +BROKEN ", done.output, re.MULTILINE), done.output
-    assert "broken at 故障环节: broker: " in done.output
+    assert re.search(r"^  gateway 网关 +ok 正常 ", done.output, re.MULTILINE), done.output
+    assert re.search(r"^  broker 消息代理 +BROKEN 故障 ", done.output, re.MULTILINE), done.output
+    assert "broken at 故障环节: broker 消息代理: " in done.output
     assert "its last words 最后日志:\n" in done.output
 
 
 def test_whatever_dies_the_check_names_its_hop(monkeypatch: pytest.MonkeyPatch) -> None:
     """One park loses its parts from the end of the path to its beginning; readings of before prove nothing."""
-    monkeypatch.setattr(check, "WITHIN_S", 3.0)
+    monkeypatch.setattr(up_check, "WITHIN_S", 3.0)
     with park_folder() as folder, whole_park(folder, trace=True) as park:
+        tokens = {link.role: link.token for link in park.links.values()}
+        park.park.supervisor.retire("serve")
+        operate = park.child("operate").pid
+        assert operate is not None
+        # It still holds its lock, and its rollups are still there.
+        os.kill(operate, SIGSTOP)
+        try:
+            hops = up_check.run_check(park.park, tokens)
+        finally:
+            os.kill(operate, SIGCONT)
+        assert [(each.name, each.ok) for each in hops][-1] == ("operate", False), hops
         for part, hop in {
             "serve": "api",
             "operate": "operate",
@@ -181,10 +198,30 @@ def test_whatever_dies_the_check_names_its_hop(monkeypatch: pytest.MonkeyPatch) 
             "sim": "field",
         }.items():
             park.park.supervisor.retire(part)
-            hops = check.run_check(park.park, {link.role: link.token for link in park.links.values()})
+            hops = up_check.run_check(park.park, tokens)
             assert [(each.name, each.ok) for each in hops][-1] == (hop, False), hops
             assert all(each.ok for each in hops[:-1]), hops
             assert hops[-1].last_words
+
+
+@pytest.mark.parametrize(
+    ("event", "details"),
+    [
+        (Ended("serve", 2, None, "its last words"), "its last words"),
+        (Ended("serve", 1, 0.4, "its last words"), ""),
+        (NotRestarted("serve", "its port is in use", 0.4), "its port is in use"),
+    ],
+)
+def test_what_becomes_of_a_child_is_said_in_both_languages(event: Event, details: str) -> None:
+    said = in_words(event)
+    assert said is not None
+    text, own = said
+    assert own == details
+    assert re.search(HAN, text.zh)
+    assert not re.search(HAN, text.en)
+    assert text.zh.startswith("serve ")
+    assert text.en.startswith("serve ")
+    assert in_words(Restarted("serve", 7)) is None
 
 
 @pytest.mark.parametrize("given", [["--data", "x"], ["--port", "8000"], ["--site", "x"]])
@@ -192,6 +229,13 @@ def test_check_takes_no_folder_port_or_site(given: list[str]) -> None:
     done = CliRunner().invoke(app, ["--check", *given])
     assert done.exit_code == 2
     assert f"park up: --check: can't be combined with {given[0]}; leave {given[0]} out" in done.output
+
+
+@pytest.mark.parametrize("port", ["0", "99999", "-1"])
+def test_a_port_that_is_none_is_refused(port: str) -> None:
+    done = CliRunner().invoke(app, ["--port", port])
+    assert done.exit_code == 2, done.output
+    assert "--port" in done.output
 
 
 def test_a_part_that_there_is_not_is_refused() -> None:

@@ -17,7 +17,7 @@ import pytest
 import typer
 
 from park_gateway.config import load_site
-from park_gateway.device import load_model_file
+from park_gateway.model_file import load_model_file
 from park_platform.access.policy import POLICY
 from park_platform.park_file import load_park
 from park_platform.park_model import Asset, DesignLimit, NamedPart, ParkPart, PersonPart, RulePart, Selector

@@ -13,6 +13,10 @@ LONG_FILES: dict[str, str] = {}
 
 # Path -> how many, and which boundary between processes or to a plug-in they stand at.
 BROAD_HANDLERS: dict[str, tuple[int, str]] = {
+    "gateway/park_gateway/boundary.py": (
+        1,
+        "the gateway towards each endpoint: one that fails must not stop the others",
+    ),
     "platform/park_platform/api/boundary.py": (1, "the process towards its callers: any fault is answered and logged"),
     "platform/park_platform/sensing/commits.py": (1, "poison is whatever raises: it must not stop the other batches"),
 }

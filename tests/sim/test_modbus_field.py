@@ -9,8 +9,8 @@ from pymodbus import FramerType
 from pymodbus.client import AsyncModbusTcpClient
 from pymodbus.exceptions import ModbusIOException
 
-from park_gateway.device import DeviceModel, Order, Point, Protocol, RawType
 from park_gateway.plan import plan
+from park_gateway.point import DeviceModel, Order, Point, Protocol, RawType
 from park_sim.field import Field
 from park_sim.journal import Journal, read_journal
 from park_sim.modbus_field import ModbusField, readable

@@ -10,7 +10,7 @@ from asyncua import ua
 from asyncua.client.client import Client
 from asyncua.common.node import Node
 
-from park_gateway.device import Protocol
+from park_gateway.point import Protocol
 from park_sim.journal import read_journal
 from park_sim.opcua_field import OpcuaField
 from park_sim.traffic import Happening

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from park_gateway.config import load_site
-from park_gateway.device import Order, Protocol
+from park_gateway.point import Order, Protocol
 from park_sim.sample import sample_site
 from park_sim.site import OPCUA, read_field
 from park_sim.site_copy import copy_site

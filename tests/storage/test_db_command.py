@@ -72,8 +72,10 @@ def test_status_of_both_engines(park: ParkDatabase, monkeypatch: pytest.MonkeyPa
 def test_without_settings_or_database(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     code, output = run(monkeypatch, None, "migrate")
     assert (code, "PARK_DB_URL: is not set" in output) == (2, True)
-    code, output = run(monkeypatch, database, "status")
-    assert (code, "installation" in output) == (1, True), "a database without the schema"
+    for command in ("status", "verify"):
+        code, output = run(monkeypatch, database, command)
+        assert code == 1
+        assert re.fullmatch(r"the database holds no park .* does not exist; run `park db migrate`\n", output), command
     code, output = run(monkeypatch, "postgresql://park:none@127.0.0.1:1/park", "status")
     assert (code, "can't be reached" in output) == (1, True)
 

@@ -17,7 +17,7 @@ from support.series import DAY, NOON, Row, add_points, add_stream, as_bytes, fra
 def save(connection: Connection, stream: int, image: Image, live_seq: int = 1) -> None:
     connection.execute(
         """
-        INSERT INTO latest_pack (stream_id, packed, live_seq, at) VALUES (%s, %s, %s, now())
+        INSERT INTO latest_pack (stream_id, packed, live_seq) VALUES (%s, %s, %s)
         ON CONFLICT (stream_id) DO UPDATE SET packed = EXCLUDED.packed, live_seq = EXCLUDED.live_seq
         """,
         (stream, pack_image(image), live_seq),

@@ -33,7 +33,7 @@ def connection(park: ParkDatabase) -> Generator[Connection]:
     with park.connection() as connection:
         owners = dict(table(connection, "SELECT 'gw-' || g.key, w.id FROM gateway g, worker w ORDER BY w.started_at"))
         for stream, owner in owners.items():
-            connection.execute("UPDATE stream SET owner = %s, enabled = true WHERE name = %s", (owner, stream))
+            connection.execute("UPDATE stream SET owner = %s WHERE name = %s", (owner, stream))
         connection.execute("UPDATE gateway SET made_at = now() - interval '1 h', heard_at = NULL")
         connection.execute("UPDATE worker SET started_at = now() - interval '1 h', beat_at = clock_timestamp()")
         connection.execute("UPDATE alarm SET state = 'normal', closed_at = now() WHERE closed_at IS NULL")
@@ -97,7 +97,6 @@ def test_a_gateway_that_was_never_heard_is_silent(connection: Connection, park: 
         "UPDATE worker SET beat_at = now() - interval '3 s'",
         "UPDATE stream SET owner = NULL",
         "UPDATE worker SET started_at = now() - interval '29 s'",
-        "UPDATE stream SET enabled = false",
         "UPDATE gateway SET made_at = now(), heard_at = NULL",
     ],
 )

@@ -37,7 +37,7 @@ def streams(park_database: ParkDatabase) -> ParkDatabase:
 def park(streams: ParkDatabase) -> Generator[ParkDatabase]:
     yield streams
     with streams.connection() as connection:
-        connection.execute("UPDATE stream SET owner = NULL, enabled = true")
+        connection.execute("UPDATE stream SET owner = NULL")
         connection.execute("DELETE FROM worker")
 
 
@@ -154,13 +154,6 @@ def test_a_worker_that_comes_back_too_late_is_told(park: ParkDatabase) -> None:
             end_former_life(connection, worker, claims)
         assert row_of(connection, "gw-a").owner == other
         assert row_of(connection, "gw-b").owner is None
-
-
-def test_a_disabled_stream_is_nobodys(park: ParkDatabase) -> None:
-    with park.connection() as connection, connection.transaction(force_rollback=True):
-        assert row_of(connection, "gw-a").enabled
-        connection.execute("UPDATE stream SET enabled = false")
-        assert not row_of(connection, "gw-a").enabled
 
 
 def test_every_lock_checks_term_owner_and_incarnation(park: ParkDatabase) -> None:

@@ -7,12 +7,12 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from support.lanes import skip_or_fail
+from support.needs import skip_or_fail
 
 
 @contextmanager
 def small_disk(disk: Path, mebibytes: int) -> Generator[Path]:
-    """A disk of so many MiB at the new folder `disk`. Needs root: lane `mount`."""
+    """A disk of so many MiB at the new folder `disk`. Need `mount`."""
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(disk)]
     if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
@@ -25,7 +25,7 @@ def small_disk(disk: Path, mebibytes: int) -> Generator[Path]:
 
 @contextmanager
 def failing_syncs(pid: int, when: str = "1+") -> Generator[None]:
-    """While it lasts, the calls `when` (as strace counts them) of fsync in that process fail. Lane `strace`."""
+    """While it lasts, the calls `when` (as strace counts them) of fsync in that process fail. Need `strace`."""
     if shutil.which("strace") is None:
         skip_or_fail("strace", "needs strace (Debian package strace)")
     tracer = subprocess.Popen(

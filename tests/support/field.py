@@ -19,8 +19,8 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from park_gateway.config import load_site
-from park_gateway.device import SAMPLE_WORDS, DeviceModel, image, load_model
-from park_gateway.point import EventKind
+from park_gateway.device import SAMPLE_WORDS, image, load_model
+from park_gateway.point import DeviceModel, EventKind
 from park_gateway.reading import Readings
 from park_gateway.site import Site
 from park_wire.quality import Mark

@@ -223,7 +223,7 @@ def plant(connection: Connection, owner: str, rule: int) -> Planted:
     )
     image = Image(np.array([point], np.int32), np.array([NOW_US]), np.array([1.25]), np.array([0], np.int16))
     connection.execute(
-        "INSERT INTO latest_pack (stream_id, packed, live_seq, at) VALUES (%s, %s, 0, now())",
+        "INSERT INTO latest_pack (stream_id, packed, live_seq) VALUES (%s, %s, 0)",
         (stream, pack_image(image)),
     )
     connection.execute("SELECT make_partition('reading', at_us(%s))", (NOW_US - 3_600_000_000,))

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import Final
 
-from park_gateway.device import Protocol
+from park_gateway.point import Protocol
 from park_sim.field import Field
 from park_sim.journal import Journal
 from park_sim.sample import sample_site

@@ -1,7 +1,7 @@
 """PostgreSQL with TimescaleDB for the storage tests: where it is, or a sentence how to get it.
 
 PARK_TIMESCALE_URL: a superuser's address of a server that has loaded the extension; or PARK_TIMESCALE_BIN: the folder
-with the programs of a PostgreSQL that has it installed, for a throw-away cluster. Lane `timescale`.
+with the programs of a PostgreSQL that has it installed, for a throw-away cluster. Need `timescale`.
 """
 
 import os
@@ -20,7 +20,7 @@ from park_platform.embedded.unix_user import choose_user
 from park_platform.storage.connect import ROLES
 from park_platform.storage.migrate import database_url, migrate, prepare
 from support.database import ParkDatabase
-from support.lanes import skip_or_fail
+from support.needs import skip_or_fail
 from support.services import make_service_folder
 
 _HOW = "no TimescaleDB: run .ci/timescale.sh as root, or set PARK_TIMESCALE_URL to a server that has loaded it"

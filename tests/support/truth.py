@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import LiteralString, TypeAlias
 
-from park_gateway.site import OPCUA_BLOCK
+from park_gateway.device import OPCUA_BLOCK
 from park_platform.storage.connect import Connection
 from park_platform.storage.streams import rules_of
 from park_sdk.rules import Change, Rule, RuleKind

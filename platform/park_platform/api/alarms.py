@@ -11,6 +11,7 @@ from starlette.requests import Request
 from park_platform.api.answers import (
     DEFAULT_ROWS,
     Answer,
+    AskedText,
     Cursor,
     Hex,
     Limit,
@@ -37,7 +38,6 @@ from park_wire.clock import wall_us
 router = APIRouter(tags=["alarms"])
 
 AlarmId = Annotated[int, Path(ge=1, lt=2**63)]
-_LONGEST_NOTE: Final = 1_000
 # Somebody has said that they know, or it is over: to say it again is no mistake and changes nothing.
 _NOTHING_TO_ACKNOWLEDGE: Final[frozenset[State]] = frozenset({"acknowledged", "latched_acknowledged", "normal"})
 
@@ -110,7 +110,7 @@ class Note(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"note": "现场已确认 seen on site"}]})
 
-    note: str | None = Field(default=None, max_length=_LONGEST_NOTE)
+    note: AskedText | None = None
 
 
 class OutcomeAnswer(Answer):
@@ -139,7 +139,7 @@ def list_alarms(
     limit: Limit = DEFAULT_ROWS,
 ) -> Response:
     """Alarms that the caller may see, newest first 报警列表."""
-    parts = read_cursor(cursor, int, int)
+    parts = read_cursor(cursor, "time", "id")
     before = None if parts is None else (parts[0], parts[1])
     with visit.read() as connection:
         rows = alarms(connection, visit.caller.scope, asked, before=before, limit=limit)

@@ -12,7 +12,16 @@ from typing import Annotated, Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 from fastapi import Query
 from fastapi.responses import Response
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+)
 from starlette.requests import Request
 
 from park_platform.api.problems import Problem
@@ -69,6 +78,10 @@ def _within_calendar(moment: datetime) -> datetime:
 Moment: TypeAlias = Annotated[AwareDatetime, AfterValidator(_within_calendar)]
 """A time in a request: ISO 8601 with its offset from UTC."""
 
+# A constraint also makes pydantic refuse what is no UTF-8 (lone surrogates); PostgreSQL stores no NUL.
+AskedText: TypeAlias = Annotated[str, StringConstraints(max_length=1_000, pattern=r"^[^\x00]*$")]
+"""The type of every text in a request: what the database can take. A route may set a shorter `max_length`."""
+
 
 def micros(moment: datetime) -> int:
     """A time in µs UTC."""
@@ -106,7 +119,18 @@ class Page(Answer, Generic[_Item]):
 
 
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=MOST_ROWS, description="items a page 每页条数")]
-Cursor: TypeAlias = Annotated[str | None, Query(max_length=200, description="`next` of the page before 上一页的 next")]
+Cursor: TypeAlias = Annotated[
+    AskedText | None, Query(max_length=200, description="`next` of the page before 上一页的 next")
+]
+
+Part: TypeAlias = Literal["id", "time", "text"]
+_LIST: Final = TypeAdapter(list[Any])
+_PARTS: Final[dict[Part, TypeAdapter[Any]]] = {
+    "id": TypeAdapter(Annotated[int, Field(strict=True, ge=0, lt=2**63)]),
+    # Years 1 to 9999: a list shows no other times, and the database can hold these.
+    "time": TypeAdapter(Annotated[int, Field(strict=True, ge=-62_135_596_800_000_000, lt=253_402_300_800_000_000)]),
+    "text": TypeAdapter(AskedText),
+}
 
 
 def write_cursor(*parts: int | str) -> str:
@@ -114,26 +138,22 @@ def write_cursor(*parts: int | str) -> str:
     return base64.urlsafe_b64encode(json.dumps(parts, separators=(",", ":")).encode()).decode().rstrip("=")
 
 
-def read_cursor(cursor: str | None, *kinds: type[int] | type[str]) -> list[Any] | None:
-    """The parts of a cursor, None for none. Raises Problem when it is not one of this kind."""
+def read_cursor(cursor: str | None, *kinds: Part) -> list[Any] | None:
+    """The parts of a cursor (ids, times in µs UTC, texts), None for none. Raises Problem when it is of another kind."""
     if cursor is None:
         return None
     try:
-        parts = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        parts: Any = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        found: list[Any] = _LIST.validate_python(parts)
+        return [_PARTS[kind].validate_python(part) for part, kind in zip(found, kinds, strict=True)]
+    # No base64, no JSON, no list, another length, or another kind of part: all of them ValueErrors.
     except ValueError:
         raise Problem("cursor-unknown") from None
-    if not isinstance(parts, list) or len(parts) != len(kinds):  # pyright: ignore[reportUnknownArgumentType]
-        raise Problem("cursor-unknown")
-    checked: list[Any] = parts  # pyright: ignore[reportUnknownVariableType]
-    for part, kind in zip(checked, kinds, strict=True):
-        if type(part) is not kind or (kind is int and not -(2**63) <= part < 2**63):
-            raise Problem("cursor-unknown")
-    return checked
 
 
 def before_id(cursor: str | None) -> int | None:
     """The id before which a page of a list that is ordered by falling id goes on."""
-    parts = read_cursor(cursor, int)
+    parts = read_cursor(cursor, "id")
     return None if parts is None else parts[0]
 
 

@@ -3,7 +3,9 @@
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from string import punctuation
 from typing import Annotated, Final
+from urllib.parse import quote
 
 import structlog
 from fastapi import Depends
@@ -75,9 +77,14 @@ def authorize(connection: HTTPConnection) -> Caller | None:
             if not is_csrf_token(session, given):
                 raise Problem("csrf-token-wrong")
         if reach is Reach.GRANTED:
-            trail = connection.url.path + (f"?{connection.url.query}" if connection.url.query else "")
-            audit.append(database, person.name, "read", trail[:_LONGEST_TRAIL], source=source_of(connection))
+            audit.append(database, person.name, "read", _trail(connection), source=source_of(connection))
     return Caller(session, reach, scope_of(session, reach), source_of(connection))
+
+
+def _trail(connection: HTTPConnection) -> str:
+    """What was asked for, as text that can be stored: whatever bytes a caller sends, it comes percent-encoded."""
+    path, query = quote(connection.scope["path"]), quote(connection.scope["query_string"], safe=punctuation)
+    return f"{path}?{query}"[:_LONGEST_TRAIL] if query else path[:_LONGEST_TRAIL]
 
 
 def _check_address(connection: HTTPConnection, origin: Origin, method: str) -> None:

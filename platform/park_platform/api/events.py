@@ -7,13 +7,24 @@ from fastapi.responses import Response
 from pydantic import Field
 from starlette.requests import Request
 
-from park_platform.api.answers import DEFAULT_ROWS, Answer, Cursor, Limit, Page, Time, answer, before_id, page_by_id
+from park_platform.api.answers import (
+    DEFAULT_ROWS,
+    Answer,
+    AskedText,
+    Cursor,
+    Limit,
+    Page,
+    Time,
+    answer,
+    before_id,
+    page_by_id,
+)
 from park_platform.api.door import SignedIn
 from park_platform.storage.events import events
 
 router = APIRouter(tags=["events"])
 
-Key: TypeAlias = Annotated[str | None, Query(max_length=32)]
+Key: TypeAlias = Annotated[AskedText | None, Query(max_length=32)]
 
 
 class EventAnswer(Answer):

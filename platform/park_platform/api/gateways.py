@@ -9,6 +9,7 @@ from starlette.requests import Request
 from park_platform.api.answers import (
     DEFAULT_ROWS,
     Answer,
+    AskedText,
     Cursor,
     Hex,
     Limit,
@@ -79,7 +80,7 @@ class GapAnswer(Answer):
 @router.get("/api/v1/gateways", response_model=Page[GatewayAnswer])
 def list_gateways(request: Request, visit: SignedIn, cursor: Cursor = None, limit: Limit = DEFAULT_ROWS) -> Response:
     """Gateways by key, with state, lag and depth 网关列表."""
-    after = read_cursor(cursor, str)
+    after = read_cursor(cursor, "text")
     with visit.read() as connection:
         rows = gateways(connection, after=after[0] if after else "", limit=limit)
     following = write_cursor(rows[-1].key) if len(rows) == limit else None
@@ -91,7 +92,7 @@ def list_gateways(request: Request, visit: SignedIn, cursor: Cursor = None, limi
 def list_gaps(
     request: Request,
     visit: SignedIn,
-    gateway: Annotated[str | None, Query(max_length=32)] = None,
+    gateway: Annotated[AskedText | None, Query(max_length=32)] = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_ROWS,
 ) -> Response:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from park_platform.api.answers import (
     DEFAULT_ROWS,
     Answer,
+    AskedText,
     Both,
     Cursor,
     Limit,
@@ -34,11 +35,12 @@ class AssetAnswer(Reference):
 
 
 class QuantityAnswer(Answer):
-    """What a point measures."""
+    """What a point measures. `states` says what each value of a state means, and is empty otherwise."""
 
     id: str = Field(examples=["pressure"])
     name: Both
     kind: str = Field(examples=["gauge"])
+    states: dict[int, Both] = Field(examples=[{}])
 
 
 class PointAnswer(Answer):
@@ -60,10 +62,10 @@ class PointAnswer(Answer):
 
 
 async def _ask(
-    asset: Annotated[str | None, Query(max_length=32, description="key of an asset 资产编号")] = None,
-    quantity: Annotated[str | None, Query(max_length=64, description="id of a quantity 物理量")] = None,
-    enterprise: Annotated[str | None, Query(max_length=32, description="key of an enterprise 企业编号")] = None,
-    text: Annotated[str | None, Query(max_length=64, description="part of a key or name 关键字")] = None,
+    asset: Annotated[AskedText | None, Query(max_length=32, description="key of an asset 资产编号")] = None,
+    quantity: Annotated[AskedText | None, Query(max_length=64, description="id of a quantity 物理量")] = None,
+    enterprise: Annotated[AskedText | None, Query(max_length=32, description="key of an enterprise 企业编号")] = None,
+    text: Annotated[AskedText | None, Query(max_length=64, description="part of a key or name 关键字")] = None,
 ) -> PointFilter:
     return PointFilter(asset=asset, quantity=quantity, enterprise=enterprise, text=text)
 
@@ -77,7 +79,7 @@ def list_points(
     request: Request, visit: SignedIn, asked: AskedPoints, cursor: Cursor = None, limit: Limit = DEFAULT_ROWS
 ) -> Response:
     """Points that the caller may see, by id 测点列表."""
-    after = read_cursor(cursor, int)
+    after = read_cursor(cursor, "id")
     with visit.read() as connection:
         rows = points(connection, visit.caller.scope, asked, after=after[0] if after else 0, limit=limit)
     following = write_cursor(rows[-1].id) if len(rows) == limit else None
@@ -88,9 +90,12 @@ def _point(row: PointRow) -> PointAnswer:
     # A birth may name a quantity that a later release of the catalogue no longer has.
     known = QUANTITIES.get(row.quantity)
     name = Both(zh=row.quantity, en=row.quantity) if known is None else Both(zh=known.zh, en=known.en)
+    states = {} if known is None else {value: Both(zh=text.zh, en=text.en) for value, text in known.states.items()}
     return PointAnswer(
         **{name_: getattr(row, name_) for name_ in _SAME},
-        quantity=QuantityAnswer(id=row.quantity, name=name, kind="gauge" if known is None else known.kind.value),
+        quantity=QuantityAnswer(
+            id=row.quantity, name=name, kind="gauge" if known is None else known.kind.value, states=states
+        ),
         unit=unit_of(row),
         asset=None if row.asset is None else AssetAnswer.model_validate(row.asset),
     )

@@ -76,7 +76,7 @@ def list_latest(
 ) -> Response:
     """The last readings of points that the caller may see, by point id, as JSON or CSV 最新值."""
     media = preferred(request)
-    after = read_cursor(cursor, int)
+    after = read_cursor(cursor, "id")
     wanted = asked.of(point)
     with visit.read() as connection:
         rows = points(connection, visit.caller.scope, wanted, after=after[0] if after else 0, limit=limit)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 
 from park_platform.access.caller import SESSION_HOURS, identify, sign_in
-from park_platform.api.answers import Answer, Both, Time, answer, iso
+from park_platform.api.answers import Answer, AskedText, Both, Time, answer, iso
 from park_platform.api.door import Serving, SignedIn, serving, source_of
 from park_platform.api.problems import Problem
 from park_platform.storage import sessions
@@ -33,7 +33,7 @@ _ASK: Final = """<p>点击按钮登录。此链接只能使用一次。</p>
 <form method="post"><button type="submit">登录 Sign in</button></form>"""
 _DONE: Final = '<p>您已登录：{zh}。</p><p lang="en">You are signed in as {en}.</p>'
 
-Token = Annotated[str, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$")]
+Token = Annotated[AskedText, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$")]
 
 
 class SignIn(BaseModel):
@@ -41,7 +41,7 @@ class SignIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"token": "k3J…"}]})
 
-    token: str = Field(min_length=1, max_length=64)
+    token: Annotated[AskedText, Field(min_length=1, max_length=64)]
 
 
 class SessionAnswer(Answer):

@@ -5,10 +5,11 @@ import os
 import platform
 import signal
 import sys
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -16,12 +17,18 @@ from park_platform.logs import log_as
 from park_wire.errors import EXIT_CONFIGURATION
 
 app = typer.Typer(add_completion=False, help="Measure. 性能测试")
-_ALL = ("gateway", "intake", "latency")
+ALL: Final = ("gateway", "intake", "kernel", "latency")
+# It kills parts of a park for minutes, and what it counts is losses.
+ALONE: Final = ("kills",)
+_REST: Final = (
+    f"`all` runs {', '.join(ALL)}; the rest runs alone: park bench {' '.join(ALONE)}. "
+    f"all 运行 {'、'.join(ALL)}，其余单独运行：park bench {' '.join(ALONE)}"
+)
 
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="What to measure; `all` prints a table. 测试项")],
+    name: Annotated[str, typer.Argument(help=f"What to measure 测试项. {_REST}")],
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object. 输出一个 JSON 对象")] = False,
 ) -> None:
@@ -38,13 +45,15 @@ def bench(
         typer.echo(f"park bench has no {name!r}; it has {', '.join(known)} and all", err=True)
         raise typer.Exit(EXIT_CONFIGURATION)
     results: dict[str, dict[str, Any]] = {}
-    for each in _ALL if name == "all" else (name,):
+    for each in ALL if name == "all" else (name,):
         typer.echo(f"bench {each} …", err=True)
         results[each] = import_module(f"bench.{each}").run()
     if as_json:
         typer.echo(json.dumps(results[name] if name != "all" else results))
-        return
-    _show(results)
+    else:
+        _show(results)
+    if name == "all":
+        typer.echo(_REST, err=True)
 
 
 def _end(_number: int, _frame: FrameType | None) -> None:
@@ -67,6 +76,26 @@ def _show(results: dict[str, dict[str, Any]]) -> None:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
     typer.echo(f"{os.cpu_count()} cores, {memory} GiB, Python {platform.python_version()}, {platform.platform()}")
     for name, result in results.items():
-        for key, value in result.items():
-            shown = f"{value:,.3g}" if isinstance(value, float) and abs(value) < 1_000 else f"{value:,}"
-            typer.echo(f"  {name:<10} {key:<22} {shown:>14}")
+        for key, value in flatten(result):
+            typer.echo(f"  {name:<10} {key:<28} {_shown(value):>14}")
+
+
+def flatten(figures: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
+    """Names and figures, those of a part after its name: `1000000 quiet`."""
+    for key, value in figures.items():
+        if isinstance(value, Mapping):
+            yield from flatten(value, f"{within}{key} ")  # pyright: ignore[reportUnknownArgumentType]  # json's own types
+        else:
+            yield f"{within}{key}", value
+
+
+def _shown(value: object) -> str:
+    match value:
+        case float() if abs(value) < 1_000:
+            return f"{value:,.3g}"
+        case int() | float():
+            return f"{value:,}"
+        case list():
+            return "; ".join(map(str, value)) or "none 无"  # pyright: ignore[reportUnknownArgumentType]  # json's own types
+        case _:
+            return str(value)

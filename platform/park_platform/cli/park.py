@@ -1,7 +1,7 @@
 """`park check` and `park apply`: park.toml checked, planned and applied."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -14,6 +14,8 @@ from park_wire.errors import EXIT_CONFIGURATION, ConfigError
 
 check = typer.Typer(add_completion=False, help="Find every fault in a park.toml. 检查园区配置")
 apply = typer.Typer(add_completion=False, help="Put a park.toml into the database. 应用园区配置")
+
+_MOST_SHOWN: Final = 50
 
 
 @check.command()
@@ -60,7 +62,9 @@ def _load(file: Path) -> ParkFile:
     try:
         return load_park(file)
     except ConfigError as error:
-        for fault in error.faults:
+        for fault in error.faults[:_MOST_SHOWN]:
             typer.echo(str(fault), err=True)
+        if (more := len(error.faults) - _MOST_SHOWN) > 0:
+            typer.echo(f"… and {more} more 另有 {more} 处", err=True)
         typer.echo(f"{len(error.faults)} faults 处错误", err=True)
         raise typer.Exit(EXIT_CONFIGURATION) from error

@@ -8,16 +8,20 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.cells import cell_len, set_cell_size
 
-from park_platform.check import Hop, run_check
+from park_platform import up_check
 from park_platform.cli.ending import told_in_words
 from park_platform.embedded.unix_user import choose_user
 from park_platform.files import write_private
 from park_platform.logs import log_as
 from park_platform.storage.people import Role
-from park_platform.supervise import Ended, NotRestarted
+from park_platform.supervise import Ended, Event, NotRestarted, Restarted
 from park_platform.up import Park, SigninLink
-from park_wire.errors import ConfigError, Fault
+from park_platform.up_check import HOPS, Hop, broken_start, run_check
+from park_platform.up_steps import Begun, Done, Waiting, both
+from park_wire.errors import ConfigError, Fault, ParkError
+from park_wire.quantities import Text
 
 app = typer.Typer(add_completion=False, help="Run a whole park on this machine. 启动园区")
 
@@ -35,7 +39,10 @@ def up(
         typer.Option(help="Folder with park.toml and gateway.toml; default: the sample. 站点文件目录，默认示例园区"),
     ] = None,
     port: Annotated[
-        int | None, typer.Option(help="Port of the API; default: a free one, kept. API 端口，默认取空闲端口并沿用")
+        int | None,
+        typer.Option(
+            min=1, max=65535, help="Port of the API; default: a free one, kept. API 端口，默认取空闲端口并沿用"
+        ),
     ] = None,
     *,
     check: Annotated[
@@ -85,20 +92,39 @@ def _check(without: list[str]) -> int:
         folder = Path(name)
         if choose_user(None) is not None:
             folder.chmod(0o711)  # PostgreSQL's user must pass through
-        with Park(folder / "data", progress=show_step, without=without, trace=True) as park:
-            links = park.start()
-            hops = run_check(park, {link.role: link.token for link in links})
+        patience_s = up_check.WITHIN_S
+        with Park(folder / "data", progress=show_step, without=without, trace=True, patience_s=patience_s) as park:
+            hops = _prove_hops(park)
     _show_hops(hops)
     return 0 if all(hop.ok for hop in hops) else 1
 
 
-def show_step(name: str, sentence: str, seconds: float) -> None:
-    """Print a step on one line: what it does, then how long it took."""
-    if seconds < 0:
-        typer.echo(f"  {name:<9} {sentence} …", nl=not sys.stdout.isatty())
-    else:
-        lead = "\r" if sys.stdout.isatty() else ""
-        typer.echo(f"{lead}  {name:<9} {sentence}: {seconds:.2f} s")
+def _prove_hops(park: Park) -> list[Hop]:
+    try:
+        links = park.start()
+    except ConfigError:
+        raise
+    except ParkError as error:
+        hops = broken_start(park, error)
+        if not hops:
+            raise
+        typer.echo(str(error), err=True)
+        return hops
+    return run_check(park, {link.role: link.token for link in links})
+
+
+def show_step(news: Begun | Waiting | Done) -> None:
+    """Print a step on one line: what it does, then how long it took; what it waits for on lines of their own."""
+    on_terminal = sys.stdout.isatty()
+    lead = f"  {news.step:<9} {both(news.what)}"
+    match news:
+        case Begun():
+            typer.echo(f"{lead} …", nl=not on_terminal)
+        case Waiting(reason=reason):
+            # It follows a step that has begun and not ended its line.
+            typer.echo(f"\n{lead}: {reason}" if on_terminal else f"{lead}: {reason}")
+        case Done(seconds=seconds):
+            typer.echo(f"\r{lead}: {seconds:.2f} s" if on_terminal else f"{lead}: {seconds:.2f} s")
 
 
 def _say_ready(park: Park, links: list[SigninLink]) -> None:
@@ -107,7 +133,8 @@ def _say_ready(park: Park, links: list[SigninLink]) -> None:
     )
     for link in links:
         typer.echo(f"  {link.name_zh} {link.name_en} ({link.role}): {link.url}")
-    typer.echo(f"Watch it in another terminal: park top --data {park.folder}    Ctrl-C stops it.\n")
+    typer.echo(f"Watch it in another terminal 在另一终端查看: park top --data {park.folder}")
+    typer.echo("Ctrl-C stops it. 按 Ctrl-C 停止。\n")
 
 
 def _keep_top_token(park: Park, links: list[SigninLink]) -> None:
@@ -117,26 +144,59 @@ def _keep_top_token(park: Park, links: list[SigninLink]) -> None:
         write_private(park.folder / "top.token", f"{park.base_url} {park.signin_token(operator)}\n")
 
 
-def _say_event(event: object) -> None:
+def _say_event(event: Event) -> None:
+    said = in_words(event)
+    if said is not None:
+        text, details = said
+        typer.echo(f"{both(text)}\n{details}".rstrip(), err=True)
+
+
+def in_words(event: Event) -> tuple[Text, str] | None:
+    """What is said of a child's fate, and its own words where they say what to do; None: nothing."""
     match event:
         case Ended(name, exit_code, None, last_lines):
-            typer.echo(f"{name} ended with code {exit_code} and stays down:\n{last_lines}", err=True)
+            text = Text(
+                f"{name} 已退出，代码 {exit_code}，不再启动", f"{name} ended with code {exit_code} and stays down"
+            )
+            return text, last_lines
         case Ended(name, exit_code, delay, _):
-            typer.echo(f"{name} ended with code {exit_code}; starts again in {delay:.1f} s", err=True)
+            text = Text(
+                f"{name} 已退出，代码 {exit_code}，{delay:.1f} 秒后重新启动",
+                f"{name} ended with code {exit_code}; starts again in {delay:.1f} s",
+            )
+            return text, ""
         case NotRestarted(name, reason, delay):
-            typer.echo(f"{name} does not start: {reason}; tried again in {delay:.1f} s", err=True)
-        case _:
-            pass
+            text = Text(
+                f"{name} 无法启动，{delay:.1f} 秒后重试", f"{name} does not start; tried again in {delay:.1f} s"
+            )
+            return text, reason
+        case Restarted():
+            return None
 
 
 def _show_hops(hops: list[Hop]) -> None:
-    typer.echo(f"\n  {'hop 环节':<12} {'':<6} {'count':>9} {'ms':>8}  what 说明")
+    typer.echo(f"\n{_row('hop 环节', '', 'count 计数', 'ms 毫秒')}  what 说明")
     for hop in hops:
         count = "" if hop.count is None else f"{hop.count:,}"
         latency = "" if hop.latency_ms is None else f"{hop.latency_ms:,.0f}"
-        typer.echo(f"  {hop.name:<14} {'ok' if hop.ok else 'BROKEN':<6} {count:>9} {latency:>8}  {hop.note}")
+        typer.echo(f"{_row(_named(hop), 'ok 正常' if hop.ok else 'BROKEN 故障', count, latency)}  {both(hop.note)}")
     broken = next((hop for hop in hops if not hop.ok), None)
     if broken is None:
         typer.echo("\nevery hop works 全部环节正常")
         return
-    typer.echo(f"\nbroken at 故障环节: {broken.name}: {broken.note}\nits last words 最后日志:\n{broken.last_words}")
+    typer.echo(
+        f"\nbroken at 故障环节: {_named(broken)}: {both(broken.note)}\nits last words 最后日志:\n{broken.last_words}"
+    )
+
+
+def _named(hop: Hop) -> str:
+    return f"{hop.name} {HOPS[hop.name]}"
+
+
+def _row(name: str, verdict: str, count: str, latency: str) -> str:
+    # A Chinese character takes two cells.
+    return f"  {set_cell_size(name, 26)} {set_cell_size(verdict, 11)} {_right(count, 10)} {_right(latency, 8)}"
+
+
+def _right(text: str, cells: int) -> str:
+    return " " * (cells - cell_len(text)) + text

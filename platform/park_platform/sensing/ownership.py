@@ -32,18 +32,12 @@ def chosen_worker(stream: str, workers: Sequence[UUID]) -> UUID:
 
 def to_take(rows: Iterable[StreamRow], worker: UUID, living: Sequence[UUID]) -> list[StreamRow]:
     """The free or abandoned streams that fall to this worker."""
-    return [
-        row
-        for row in rows
-        if row.enabled and (row.owner is None or row.abandoned) and chosen_worker(row.name, living) == worker
-    ]
+    return [row for row in rows if (row.owner is None or row.abandoned) and chosen_worker(row.name, living) == worker]
 
 
 def to_release(rows: Iterable[StreamRow], worker: UUID, living: Sequence[UUID]) -> list[StreamRow]:
-    """The streams that this worker owns and another living worker should, or nobody."""
-    return [
-        row for row in rows if row.owner == worker and (not row.enabled or chosen_worker(row.name, living) != worker)
-    ]
+    """The streams that this worker owns and another living worker should."""
+    return [row for row in rows if row.owner == worker and chosen_worker(row.name, living) != worker]
 
 
 def keep_house(life: Life) -> None:

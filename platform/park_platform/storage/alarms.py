@@ -228,8 +228,7 @@ def request_reset(connection: Connection, alarm: int, actor: str, note: str | No
             return Outcome(done=False, state=state)
         connection.execute(
             """
-            INSERT INTO alarm_command (stream_id, rule_id, point_id, kind, actor, note)
-            VALUES (%s, %s, %s, 'reset', %s, %s)
+            INSERT INTO alarm_command (stream_id, rule_id, point_id, actor, note) VALUES (%s, %s, %s, %s, %s)
             """,
             (stream, rule, point, actor, note),
         )

@@ -75,7 +75,7 @@ def commit(connection: Connection, works: Sequence[Work], *, incarnation: UUID, 
         save_gaps(connection, works)
         move_marks(connection, works)
         forget_attempts(connection, [(work.claim.stream, sha256) for work in works for sha256 in work.tried])
-        save_packs(connection, works, streams, now)
+        save_packs(connection, works, streams)
         _save_ends(connection, ends)
     return Done(streams, copied, known_events)
 

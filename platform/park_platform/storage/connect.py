@@ -68,5 +68,8 @@ def database_errors() -> Generator[None]:
         raise StoreUnavailable(
             f"the database can't be reached: {reason}; it is tried again until it is back"
         ) from error
+    except errors.UndefinedTable as error:
+        problem = str(error).partition("\n")[0]
+        raise StoreError(f"the database holds no park of this release: {problem}; run `park db migrate`") from error
     except psycopg.Error as error:
         raise StoreError(f"the database refused: {str(error).strip()}") from error

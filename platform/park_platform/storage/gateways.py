@@ -111,11 +111,11 @@ def _gateway(row: tuple[Any, ...]) -> GatewayView:
 
 
 def streams(connection: Connection) -> list[StreamView]:
-    """Every enabled stream, by name. For the whole park's scope only."""
+    """Every stream, by name. For the whole park's scope only."""
     rows = connection.execute(
         f"""
         SELECT s.name, s.kind, {_IS_OWNED}, s.term, us_of(s.event_until), {_LAG}, s.live_seq, s.journal_seq
-        FROM stream s WHERE s.enabled ORDER BY s.name
+        FROM stream s ORDER BY s.name
         """,  # noqa: S608 - the parts are constants of this module
         {"dead": DEAD_AFTER_S},
     ).fetchall()

@@ -58,10 +58,10 @@ def unpack_image(packed: bytes) -> Image:
     )
 
 
-def save_packs(connection: Connection, works: Sequence[Work], done: Sequence[Committed], now: int) -> None:
+def save_packs(connection: Connection, works: Sequence[Work], done: Sequence[Committed]) -> None:
     """Write the packed images of the streams whose turn it is, as they are after this commit."""
     packs = [
-        (work.claim.stream, pack_image(_after(work.image, committed)), committed.live_seq, now)
+        (work.claim.stream, pack_image(_after(work.image, committed)), committed.live_seq)
         for work, committed in zip(works, done, strict=True)
         if work.pack
     ]
@@ -69,9 +69,8 @@ def save_packs(connection: Connection, works: Sequence[Work], done: Sequence[Com
         with connection.cursor() as cursor:
             cursor.executemany(
                 """
-                INSERT INTO latest_pack (stream_id, packed, live_seq, at) VALUES (%s, %s, %s, at_us(%s))
-                ON CONFLICT (stream_id)
-                  DO UPDATE SET packed = EXCLUDED.packed, live_seq = EXCLUDED.live_seq, at = EXCLUDED.at
+                INSERT INTO latest_pack (stream_id, packed, live_seq) VALUES (%s, %s, %s)
+                ON CONFLICT (stream_id) DO UPDATE SET packed = EXCLUDED.packed, live_seq = EXCLUDED.live_seq
                 """,
                 packs,
             )

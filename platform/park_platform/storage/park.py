@@ -220,7 +220,6 @@ def _save_gateway(connection: Connection, key: str, row: _Row) -> None:
     connection.execute(
         "INSERT INTO stream (name, kind) VALUES (%s, 'gateway') ON CONFLICT (name) DO NOTHING", (f"gw-{key}",)
     )
-    connection.execute("UPDATE stream SET enabled = true WHERE name = %s AND NOT enabled", (f"gw-{key}",))
     stream = connection.execute("SELECT id FROM stream WHERE name = %s", (f"gw-{key}",)).fetchone()
     _upsert(connection, "gateway", key, {**row, "stream_id": stream and stream[0]})
 

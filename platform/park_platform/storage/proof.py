@@ -7,20 +7,44 @@ from park_platform.storage.connect import Connection, database_errors
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """Counts since the database was made; times in µs UTC. `age_ms`: of the newest reading, by the database's clock.
-
-    operated: somebody holds the lock of those who operate the park.
-    """
+    """Counts since the database was made; times in µs UTC. `age_ms`: of the newest reading, by the database's clock."""
 
     owned: int
     batches: int
     readings: int
     age_ms: float | None
-    operated: bool
-    rolled_streams: int
     transitions: int
     alarm_at: int | None
     alarm_recorded_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Housekeeping:
+    """What whoever operates the park does.
+
+    asked_at: when it last asked something of the database, µs UTC; None: nobody holds the lock of those who operate.
+    rolled_streams: the streams whose rollup is not more than a minute behind what is complete.
+    """
+
+    asked_at: int | None
+    rolled_streams: int
+
+
+def read_housekeeping(connection: Connection) -> Housekeeping:
+    """Look after who operates this database; `connection` is of the role `operate`, which sees its own sessions."""
+    with database_errors():
+        row = connection.execute(
+            """
+            SELECT (SELECT us_of(max(a.state_change)) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+                     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+                       AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+                       AND (l.classid::bigint << 32 | l.objid::bigint) = hashtext('park operate')::bigint),
+                   (SELECT count(*) FROM stream s JOIN rollup_progress p ON p.stream_id = s.id
+                     WHERE p.done >= date_trunc('minute', s.event_until) - interval '1 minute')
+            """
+        ).fetchone()
+    assert row is not None  # noqa: S101  # a SELECT of scalars always has a row
+    return Housekeeping(*row)
 
 
 def read_proof(connection: Connection, rule: str, asset: str) -> Proof:
@@ -33,9 +57,6 @@ def read_proof(connection: Connection, rule: str, asset: str) -> Proof:
                    (SELECT count(*) FROM reading WHERE ts > now() - interval '10 minutes'),
                    (SELECT extract(epoch FROM clock_timestamp() - max(ts)) * 1000 FROM reading
                      WHERE ts > now() - interval '10 minutes')::float8,
-                   EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 1
-                     AND (classid::bigint << 32 | objid::bigint) = hashtext('park operate')::bigint),
-                   (SELECT count(*) FROM rollup_progress),
                    (SELECT count(*) FROM journal)
             """
         ).fetchone()

@@ -57,7 +57,7 @@ def _watched(connection: Connection, rule: int, silent_after_us: int) -> list[Wa
                EXISTS (SELECT FROM alarm a WHERE a.rule_id = %s AND a.subject = g.key AND a.closed_at IS NULL
                          AND a.state IN ('unacknowledged', 'acknowledged'))
         FROM gateway g JOIN stream s ON s.id = g.stream_id JOIN worker w ON w.id = s.owner
-        WHERE s.enabled AND w.beat_at > clock_timestamp() - make_interval(secs => %s)
+        WHERE w.beat_at > clock_timestamp() - make_interval(secs => %s)
           AND w.started_at < clock_timestamp() - %s * interval '1 microsecond'
         """,
         (rule, DEAD_AFTER_S, silent_after_us),

@@ -208,11 +208,7 @@ def save_hello(connection: Connection, gateway: int, hello: Hello, now: int) -> 
         "UPDATE gateway SET epoch = %s, online = true, hello_at = at_us(%s) WHERE id = %s", (hello.epoch, now, gateway)
     )
     connection.execute(
-        """
-        INSERT INTO epoch (gateway_id, epoch, made_at) VALUES (%s, %s, at_us(%s))
-        ON CONFLICT (gateway_id, epoch) DO UPDATE SET made_at = COALESCE(epoch.made_at, EXCLUDED.made_at)
-        """,
-        (gateway, hello.epoch, hello.made_at),
+        "INSERT INTO epoch (gateway_id, epoch) VALUES (%s, %s) ON CONFLICT DO NOTHING", (gateway, hello.epoch)
     )
 
 

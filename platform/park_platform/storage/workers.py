@@ -20,10 +20,7 @@ DEAD_AFTER_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class StreamRow:
-    """A stream as the ownership table shows it.
-
-    `abandoned`: it has an owner, and that owner is dead. `enabled`: somebody should own it.
-    """
+    """A stream as the ownership table shows it. `abandoned`: it has an owner, and that owner is dead."""
 
     id: int
     name: str
@@ -31,7 +28,6 @@ class StreamRow:
     owner: UUID | None
     term: int
     abandoned: bool
-    enabled: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +102,7 @@ def stream_rows(connection: Connection) -> list[StreamRow]:
             """
             SELECT s.id, s.name, s.kind, s.owner, s.term,
                    s.owner IS NOT NULL AND (w.id IS NULL
-                     OR w.beat_at <= clock_timestamp() - make_interval(secs => %s)),
-                   s.enabled
+                     OR w.beat_at <= clock_timestamp() - make_interval(secs => %s))
             FROM stream s LEFT JOIN worker w ON w.id = s.owner
             ORDER BY s.id
             """,

@@ -63,7 +63,6 @@ CREATE TABLE stream (
   id            int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   name          text NOT NULL UNIQUE,                           -- gw-{gateway}, push-{enterprise}, park
   kind          text NOT NULL CHECK (kind IN ('gateway', 'push', 'park')),
-  enabled       boolean NOT NULL DEFAULT true,
   owner         uuid,
   term          bigint NOT NULL DEFAULT 0,
   event_until   timestamptz,                                    -- event time of the stream: nothing older will follow live
@@ -90,10 +89,9 @@ CREATE TABLE gateway (
   skew_us        bigint
 ) WITH (fillfactor = 50);
 
-CREATE TABLE epoch (
+CREATE TABLE epoch (                                            -- every epoch that a gateway ever named
   gateway_id int NOT NULL REFERENCES gateway,
   epoch      bytea NOT NULL CHECK (length(epoch) = 16),
-  made_at    timestamptz,
   PRIMARY KEY (gateway_id, epoch)
 );
 
@@ -332,12 +330,11 @@ $$ BEGIN RAISE EXCEPTION 'the journal is append-only'; END $$;
 CREATE TRIGGER journal_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON journal
   FOR EACH STATEMENT EXECUTE FUNCTION journal_is_append_only();
 
-CREATE TABLE alarm_command (                                    -- what people tell the kernel; the stream's owner takes it
+CREATE TABLE alarm_command (                                    -- that a latched alarm be reset; the stream's owner takes it
   id        bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   stream_id int NOT NULL REFERENCES stream,
   rule_id   int NOT NULL REFERENCES rule,
   point_id  int NOT NULL REFERENCES point,
-  kind      text NOT NULL CHECK (kind IN ('reset')),
   at        timestamptz NOT NULL DEFAULT clock_timestamp(),
   actor     text NOT NULL,
   note      text
@@ -349,8 +346,7 @@ CREATE INDEX alarm_command_stream ON alarm_command (stream_id);
 CREATE TABLE latest_pack (                                      -- the image of a stream, packed, at most once a second
   stream_id int PRIMARY KEY REFERENCES stream,
   packed    bytea NOT NULL,
-  live_seq  bigint NOT NULL,
-  at        timestamptz NOT NULL
+  live_seq  bigint NOT NULL
 ) WITH (fillfactor = 50);
 
 CREATE TABLE dirty (                                            -- what rollups must recompute
@@ -397,7 +393,6 @@ CREATE TABLE session (
   token_sha256 bytea PRIMARY KEY,
   person_id    int NOT NULL REFERENCES person,
   csrf         text NOT NULL,
-  created_at   timestamptz NOT NULL DEFAULT now(),
   seen_at      timestamptz NOT NULL DEFAULT now(),
   expires_at   timestamptz NOT NULL
 );
