@@ -33,6 +33,7 @@ check: install  ## format, lint, types, import contracts
 bench: install  ## measure gateway, intake, alarm kernel and the latency of an alarm; prints a table
 	@$(BIN)/park bench all
 
-clean:  ## remove .venv, caches and the data of `make up`
+clean:  ## remove .venv, the built console, caches and the data of `make up`
 	rm -rf $(VENV) $(DATA) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf platform/park_platform/web platform/console/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

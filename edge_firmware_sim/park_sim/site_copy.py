@@ -18,7 +18,7 @@ _PORTS: Final = range(15_020, 19_000)
 
 
 def copy_site(source: Path, target: Path) -> dict[int, int]:
-    """Copy the `*.toml` files of a site; returns which port of the source became which one.
+    """Copy the `*.toml` and `*.csv` files of a site; returns which port of the source became which one.
 
     Only loopback endpoints are changed. Raises ConfigError when `source` has no gateway.toml and park.toml.
     """
@@ -29,7 +29,7 @@ def copy_site(source: Path, target: Path) -> dict[int, int]:
             for name in missing
         )
     target.mkdir(parents=True, exist_ok=True)
-    for file in source.glob("*.toml"):
+    for file in [*source.glob("*.toml"), *source.glob("*.csv")]:
         shutil.copyfile(file, target / file.name)
     if (source / "models").is_dir():
         shutil.copytree(source / "models", target / "models", dirs_exist_ok=True)

@@ -6,12 +6,13 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from park_platform.park_model import Asset, ListName, NamedPart, ParkPart, PersonPart, RulePart
+from park_platform.park_model import Asset, ListName, NamedPart, ParkPart, PersonPart, ZonePart
+from park_sdk.alarm_rule import AlarmRule
 
 Place: TypeAlias = tuple[int | str, ...]
 """Where a value stands: the keys and numbers that lead to it."""
 
-_Item = TypeVar("_Item", NamedPart, Asset, RulePart, PersonPart)
+_Item = TypeVar("_Item", NamedPart, ZonePart, Asset, AlarmRule, PersonPart)
 _Any = TypeVar("_Any", bound=BaseModel)
 
 _NAME: Final = {"zh": "-", "en": "-"}
@@ -46,11 +47,12 @@ class Draft:
     is_whole: bool
     park: ParkPart
     enterprise: Sequence[Part[NamedPart]]
-    zone: Sequence[Part[NamedPart]]
+    zone: Sequence[Part[ZonePart]]
     asset: Sequence[Part[Asset]]
     gateway: Sequence[Part[NamedPart]]
-    rule: Sequence[Part[RulePart]]
+    rule: Sequence[Part[AlarmRule]]
     person: Sequence[Part[PersonPart]]
+    system: Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +72,18 @@ class Sketch:
             is_whole=self.is_whole,
             park=_without_broken(ParkPart, _NAMED, self.content.get("park"), self._below("park")),
             enterprise=self._parts("enterprise", NamedPart, _NAMED),
-            zone=self._parts("zone", NamedPart, _NAMED),
+            zone=self._parts("zone", ZonePart, _NAMED),
             asset=self._parts("asset", Asset, {**_NAMED, "kind": "-"}),
             gateway=self._parts("gateway", NamedPart, _NAMED),
-            rule=self._parts("rule", RulePart, _RULE),
+            rule=self._parts("rule", AlarmRule, _RULE),
             person=self._parts("person", PersonPart, {**_NAMED, "role": "auditor"}),
+            system=self._systems(),
         )
+
+    def _systems(self) -> dict[str, Mapping[str, Any]]:
+        found: Any = self.content.get("system", {})
+        items: dict[str, Any] = found if isinstance(found, dict) else {}  # pyright: ignore[reportUnknownVariableType]
+        return {id_: settings for id_, settings in items.items() if isinstance(settings, dict)}
 
     def _parts(self, name: ListName, model: type[_Item], neutral: Mapping[str, Any]) -> list[Part[_Item]]:
         parts: list[Part[_Item]] = []

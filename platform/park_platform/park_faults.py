@@ -1,22 +1,25 @@
 """What is wrong with a park besides its shape: ids twice, names of nothing, limits beyond what can be."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from zoneinfo import available_timezones
 
 from park_platform.park_draft import Draft, Part
-from park_platform.park_model import LISTS, Asset, ListName, PersonPart, RulePart
+from park_platform.park_model import LISTS, Asset, ListName, PersonPart, ZonePart
+from park_platform.systems import enable
+from park_sdk.alarm_rule import AlarmRule
+from park_sdk.system import System
 from park_wire.errors import Fault, WireError
 from park_wire.quantities import QUANTITIES, quantity
 from park_wire.topics import is_id
 
 _LIMIT_KINDS: Final = {"HH", "H", "L", "LL"}
 # The rules about the platform itself have these ids in the database.
-_RESERVED: Final = {"gateway-silent", "gateway-gap", "gateway-conflict", "dead-letter"}
+_RESERVED: Final = {"gateway-silent", "gateway-gap", "gateway-conflict", "dead-letter", "system-fenced"}
 
 
-def find_faults(draft: Draft) -> list[Fault]:
+def find_faults(draft: Draft, systems: Mapping[str, System]) -> list[Fault]:
     """Every fault of a park that its shape does not show. What is broken in shape has a fault already: not again."""
     faults: list[Fault] = []
     if draft.park.time_zone not in available_timezones():
@@ -26,8 +29,12 @@ def find_faults(draft: Draft) -> list[Fault]:
         faults += _duplicates(name, [(part.item.id, part.file) for part in _sound(draft, name)])
     devices = [(device, part.file) for part in draft.asset for device in part.item.devices]
     faults += _duplicates("asset.devices", devices)
+    for part in draft.zone:
+        faults += _in_zone(part)
     for part in draft.asset:
         faults += _in_asset(draft, part)
+    faults += _circles(draft)
+    faults += enable(systems, draft.system, draft.main)[1]
     for part in draft.rule:
         faults += _in_rule(draft, part)
     for part in draft.person:
@@ -58,6 +65,29 @@ def _duplicates(kind: str, named: Sequence[tuple[str, str]]) -> list[Fault]:
     ]
 
 
+def _in_zone(part: Part[ZonePart]) -> list[Fault]:
+    corners = len(part.item.outline)
+    if not part.is_sound("outline") or corners in {0, *range(3, 1_000)}:
+        return []
+    return [Fault(part.file, f"{part.label}.outline", f"{corners} corners make no area", "give 3 to 999, or none")]
+
+
+def _circles(draft: Draft) -> list[Fault]:
+    """Meters that feed each other: no balance could be drawn."""
+    upstream = {part.item.id: part.item.fed_from for part in draft.asset}
+    faults: list[Fault] = []
+    for part in draft.asset:
+        seen: set[str] = set()
+        at: str | None = part.item.id
+        while at is not None and at not in seen:
+            seen.add(at)
+            at = upstream.get(at)
+        if at == part.item.id:
+            problem = f"{part.item.id!r} is fed from itself, by way of {len(seen) - 1} others"
+            faults.append(Fault(part.file, f"{part.label}.fed_from", problem, "name the meter upstream"))
+    return faults
+
+
 def _in_asset(draft: Draft, part: Part[Asset]) -> list[Fault]:
     asset, where = part.item, part.label
     faults: list[Fault] = []
@@ -65,6 +95,8 @@ def _in_asset(draft: Draft, part: Part[Asset]) -> list[Fault]:
         faults += _known(draft, part.file, f"{where}.enterprise", asset.enterprise, "enterprise")
     if asset.zone is not None:
         faults += _known(draft, part.file, f"{where}.zone", asset.zone, "zone")
+    if asset.fed_from is not None:
+        faults += _known(draft, part.file, f"{where}.fed_from", asset.fed_from, "asset")
     for device in asset.devices:
         if not _names_device(draft, device):
             problem = f"{device!r} names no device of a gateway of this park{_as_far(draft)}"
@@ -79,7 +111,7 @@ def _names_device(draft: Draft, text: str) -> bool:
     return is_id(device) and gateway in _ids(draft, "gateway")
 
 
-def _in_rule(draft: Draft, part: Part[RulePart]) -> list[Fault]:
+def _in_rule(draft: Draft, part: Part[AlarmRule]) -> list[Fault]:
     rule, file, where = part.item, part.file, part.label
     faults: list[Fault] = []
     if rule.id in _RESERVED:
@@ -100,7 +132,7 @@ def _in_rule(draft: Draft, part: Part[RulePart]) -> list[Fault]:
     return faults
 
 
-def _in_selector(draft: Draft, part: Part[RulePart]) -> list[Fault]:
+def _in_selector(draft: Draft, part: Part[AlarmRule]) -> list[Fault]:
     on, file, where = part.item.on, part.file, f"{part.label}.on"
     faults: list[Fault] = []
     if part.is_sound("on", "kind") and on.quantity is None and on.point is None and part.item.kind in _LIMIT_KINDS:
@@ -121,7 +153,7 @@ def _in_selector(draft: Draft, part: Part[RulePart]) -> list[Fault]:
     return faults
 
 
-def _in_design_limit(draft: Draft, part: Part[RulePart], name: str) -> list[Fault]:
+def _in_design_limit(draft: Draft, part: Part[AlarmRule], name: str) -> list[Fault]:
     """A limit that no asset gives would watch nothing, and nobody would notice."""
     on = part.item.on
     if on.asset is not None and on.asset not in _ids(draft, "asset"):

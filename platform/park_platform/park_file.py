@@ -1,6 +1,7 @@
 """park.toml and what it includes, read and checked as a whole: every fault at once, with file, key and remedy."""
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +11,9 @@ from pydantic import ValidationError
 from park_platform.park_draft import Place, Sketch, as_word, label
 from park_platform.park_faults import find_faults
 from park_platform.park_model import LISTS, ParkFile
+from park_sdk.register import Register
+from park_sdk.register_csv import read_csv
+from park_sdk.system import System
 from park_wire.errors import ConfigError, Fault
 
 _REMEDIES: Final = {
@@ -40,9 +44,13 @@ class _Source:
         return not self.faults and all(key in self.files for key in LISTS if key in self.content)
 
 
-def load_park(path: Path) -> ParkFile:
-    """Read park.toml and what it includes. Raises ConfigError with every fault."""
+def load_park(path: Path, systems: Mapping[str, System]) -> ParkFile:
+    """Read park.toml and what it includes. Raises ConfigError with every fault.
+
+    systems: what is installed, for what the park wants of it.
+    """
     source = _read_all(path)
+    _read_registers(source, path.parent, systems)
     faults = list(source.faults)
     places: list[Place] = []
     park = None
@@ -54,7 +62,7 @@ def load_park(path: Path) -> ParkFile:
             faults += _shape_faults(source, error)
         places = [item["loc"] for item in error.errors()]
     sketch = Sketch(source.main, source.is_whole(), source.content, source.files, places)
-    faults += find_faults(sketch.draft())
+    faults += find_faults(sketch.draft(), systems)
     if faults or park is None:
         raise ConfigError(faults)
     return park
@@ -75,6 +83,41 @@ def _read_all(path: Path) -> _Source:
             elif isinstance(source.content.get(key, []), list):
                 source.add(name, key, items)  # pyright: ignore[reportUnknownArgumentType]
     return source
+
+
+def _read_registers(source: _Source, folder: Path, systems: Mapping[str, System]) -> None:
+    """In place of each CSV file its rows."""
+    wanted: Any = source.content.get("registers", {})
+    if not isinstance(wanted, dict):
+        return
+    names: dict[str, Any] = wanted  # pyright: ignore[reportUnknownVariableType]
+    registers = {f"{system.id}.{each.id}": each for system in systems.values() for each in system.registers}
+    found: dict[str, Any] = {}
+    for name, file in names.items():
+        key = f"registers.{as_word(name)}"
+        register = registers.get(name)
+        if register is None:
+            known = ", ".join(registers) or "none"
+            source.faults.append(Fault(source.main, key, "is no register of an installed system", f"known: {known}"))
+        elif not isinstance(file, str):
+            source.faults.append(Fault(source.main, key, "is not the name of a CSV file", 'write "file.csv"'))
+        else:
+            found[name] = {"file": file, "rows": _csv_rows(folder / file, register, source.faults)}
+    source.content["registers"] = found
+
+
+def _csv_rows(path: Path, register: Register, faults: list[Fault]) -> list[Any]:
+    try:
+        content = path.read_bytes()
+    except (OSError, ValueError) as error:
+        remedy = "check the path and its permissions"
+        faults.append(Fault(as_word(path.name), "file", f"can't be read: {error}", remedy))
+        return []
+    reading = read_csv(register, content)
+    for fault in reading.faults:
+        where = f"line {fault.line}" + (f", {fault.field}" if fault.field else "")
+        faults.append(Fault(as_word(path.name), where, fault.message.en, "correct this line"))
+    return [dict(row.record) for row in reading.rows]
 
 
 def _read(path: Path, faults: list[Fault]) -> dict[str, Any]:

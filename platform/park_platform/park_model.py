@@ -1,8 +1,12 @@
 """What a park is made of, as park.toml says it (park_file.py reads it).
 
     [park]        id, name, time_zone
-    [[enterprise]] [[zone]]       id, name
-    [[asset]]     id, kind, name, enterprise?, zone?, design = { quantity = value }, devices = ["gateway/device"]
+    [system.<id>] settings of a system that the park uses
+    [registers]   "system.register" = "file.csv": rows to begin with; what people made of them since stays
+    [[enterprise]] id, name
+    [[zone]]      id, name, outline? = [[longitude, latitude], …]
+    [[asset]]     id, kind, name, enterprise?, zone?, at? = [longitude, latitude], fed_from? = "asset",
+                  design = { quantity = value }, devices = ["gateway/device"]
     [[gateway]]   id, name
     [[rule]]      id, name, kind, on = { quantity, asset_kind, asset, point }, limit | design_limit, delays, texts
     [[person]]    id, name, role, enterprise?, may_read = ["enterprise"]
@@ -10,116 +14,90 @@
 Values are in the quantity's canonical unit. Other files may be named by `include = ["rules.toml"]` in [park].
 """
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from park_platform.storage.people import Role
-from park_sdk.rules import Priority
-from park_wire.topics import ID_RULE
+from park_sdk.alarm_rule import AlarmRule, Id, Strict, Words
 
-Id = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$", description=ID_RULE)]
-
-
-class _Strict(BaseModel):
-    # A limit that is no number would never be violated.
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+_Longitude = Annotated[float, Field(ge=-180, le=180)]
+_Latitude = Annotated[float, Field(ge=-90, le=90)]
+Place = tuple[_Longitude, _Latitude]
+"""Longitude and latitude, WGS-84."""
 
 
-class TextPart(_Strict):
-    """A text for people, in both languages."""
-
-    zh: Annotated[str, Field(min_length=1)]
-    en: Annotated[str, Field(min_length=1)]
-
-
-class ParkPart(_Strict):
+class ParkPart(Strict):
     """The park itself."""
 
     id: Id
-    name: TextPart
+    name: Words
     time_zone: str = "Asia/Shanghai"
     include: tuple[str, ...] = ()
 
 
-class NamedPart(_Strict):
-    """An enterprise, a zone or a gateway."""
+class NamedPart(Strict):
+    """An enterprise or a gateway."""
 
     id: Id
-    name: TextPart
+    name: Words
 
 
-class Asset(_Strict):
-    """Something that is watched: its design values by quantity, and the gateway/device that belong to it."""
+class ZonePart(Strict):
+    """A zone. `outline`: its corners on the park's plan."""
+
+    id: Id
+    name: Words
+    outline: tuple[Place, ...] = ()
+
+
+class Asset(Strict):
+    """Something that is watched: its design values by quantity, and the gateway/device that belong to it.
+
+    `at`: where it stands on the park's plan. `fed_from`: the meter upstream of it.
+    """
 
     id: Id
     kind: Id
-    name: TextPart
+    name: Words
     enterprise: Id | None = None
     zone: Id | None = None
-    design: dict[str, float] = {}
+    design: dict[str, float] = Field(default_factory=dict)
     devices: tuple[str, ...] = ()
+    at: Place | None = None
+    fed_from: Id | None = None
 
 
-class Selector(_Strict):
-    """Which points a rule watches: each given field must match."""
-
-    quantity: str | None = None
-    asset_kind: Id | None = None
-    asset: Id | None = None
-    point: str | None = None
-
-
-class DesignLimit(_Strict):
-    """A limit as a multiple of the asset's design value of a quantity."""
-
-    quantity: str
-    times: Annotated[float, Field(gt=0)]
-
-
-class RulePart(_Strict):
-    """An alarm rule; limit and deadband in the quantity's canonical unit."""
-
-    id: Id
-    name: TextPart
-    kind: Literal["HH", "H", "L", "LL", "STALE", "BAD_QUALITY"]
-    on: Selector
-    limit: float | None = None
-    design_limit: DesignLimit | None = None
-    deadband: Annotated[float, Field(ge=0)] = 0.0
-    on_delay_s: Annotated[float, Field(ge=0, le=86_400)] = 0.0
-    off_delay_s: Annotated[float, Field(ge=0, le=86_400)] = 0.0
-    latch: bool = False
-    priority: Priority
-    cause: TextPart
-    consequence: TextPart
-    action: TextPart
-    respond_s: Annotated[int, Field(gt=0)]
-    source: Annotated[str, Field(min_length=1)]
-    enabled: bool = True
-
-
-class PersonPart(_Strict):
+class PersonPart(Strict):
     """Somebody who may sign in. `may_read` are the enterprises that a regulator is granted for `grant_days`."""
 
     id: Id
-    name: TextPart
+    name: Words
     role: Role
     enterprise: Id | None = None
     may_read: tuple[Id, ...] = ()
     grant_days: Annotated[int, Field(gt=0, le=3_660)] = 365
 
 
-class ParkFile(_Strict):
+class RegisterPart(Strict):
+    """Rows that a register begins with, as its CSV file holds them."""
+
+    file: str
+    rows: tuple[dict[str, Any], ...]
+
+
+class ParkFile(Strict):
     """A whole park."""
 
     park: ParkPart
     enterprise: tuple[NamedPart, ...] = ()
-    zone: tuple[NamedPart, ...] = ()
+    zone: tuple[ZonePart, ...] = ()
     asset: tuple[Asset, ...] = ()
     gateway: tuple[NamedPart, ...] = ()
-    rule: tuple[RulePart, ...] = ()
+    rule: tuple[AlarmRule, ...] = ()
     person: tuple[PersonPart, ...] = ()
+    system: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    registers: dict[str, RegisterPart] = Field(default_factory=dict)
 
 
 ListName = Literal["enterprise", "zone", "asset", "gateway", "rule", "person"]

@@ -5,6 +5,7 @@ the walk, because everything behind it would fail too.
 """
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -39,6 +40,7 @@ MPA_A_SECOND: Final = "0.1"
 _FRESH_MS: Final = 5_000
 _LAST_LINES: Final = 12
 RULE: Final = "vessel-pressure-hh"
+_FILE: Final = re.compile(r'(?:src|href)="(/console/[^"]+)"')
 HOPS: Final[Mapping[str, str]] = {
     "field": "现场",
     "gateway": "网关",
@@ -48,6 +50,7 @@ HOPS: Final[Mapping[str, str]] = {
     "readings": "读数",
     "operate": "运维任务",
     "api": "接口",
+    "console": "控制台",
     "live stream": "实时数据流",
     "alarm": "报警",
     "alarm in api": "接口中的报警",
@@ -178,6 +181,7 @@ class _Walk:
             ("readings", self._readings, WITHIN_S, "ingest"),
             ("operate", self._operate, max(WITHIN_S, ROLLED_WITHIN_S), "operate"),
             ("api", self._api, WITHIN_S, "serve"),
+            ("console", self._console, WITHIN_S, "serve"),
             ("live stream", self._live, WITHIN_S, "serve"),
             ("alarm", self._alarm_committed, ALARM_WITHIN_S, "ingest"),
             ("alarm in api", self._alarm_in_api, WITHIN_S, "serve"),
@@ -253,7 +257,17 @@ class _Walk:
         note = Text("/api/v1/latest 中有值的测点", "points with a value at /api/v1/latest")
         return _Seen(note, len(known), took_ms) if known else None
 
+    def _console(self) -> _Seen | None:
+        """The page and every file that it names; where it was not built the API says so instead."""
+        began = time.monotonic()
+        files = sorted(set(_FILE.findall(self._read("/console/").decode())))
+        loaded = sum(len(self._read(file)) for file in files)
+        took_ms = (time.monotonic() - began) * 1_000
+        note = Text(f"控制台页面及其文件，{loaded // 1_000} kB", f"files of the console's page, {loaded // 1_000} kB")
+        return _Seen(note, len(files) + 1, took_ms) if files else None
+
     def _live(self) -> _Seen | None:
+        """The stream that the console shows its values from, asked as a browser does: with its Origin."""
         values = 0
         began = time.monotonic()
         while values == 0 and time.monotonic() - began < WITHIN_S / 4:
@@ -322,8 +336,11 @@ class _Walk:
             pass
 
     def _get(self, path: str) -> Any:
+        return json.loads(self._read(path))
+
+    def _read(self, path: str) -> bytes:
         with self._opener.open(f"{self._park.base_url}{path}", timeout=5) as answer:
-            return json.load(answer)
+            return answer.read()
 
     def _receive(self, wait_s: float) -> Mapping[str, Any] | None:
         if self._socket is None:

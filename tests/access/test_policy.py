@@ -13,22 +13,26 @@ SETTINGS = ServeSettings.of("postgresql://nobody@127.0.0.1:1/x", "mqtt://serve:x
 HEAD = "route administrator operator safety enterprise regulator auditor"
 
 
-def test_nothing_is_anonymous_but_sign_in_and_health() -> None:
+def test_nothing_is_anonymous_but_sign_in_health_and_the_console_s_files() -> None:
     assert POLICY.open_routes == {
         ("GET", "/health"),
+        ("GET", "/"),
+        ("GET", "/console/{path:path}"),
         ("GET", "/signin/{token}"),
         ("POST", "/signin/{token}"),
         ("POST", "/api/v1/session"),
     }
 
 
-def test_only_the_park_s_people_change_something() -> None:
+def test_only_the_park_s_people_change_something_but_rows_of_registers() -> None:
     changing = {
         route: {role for role, reach in cells.items() if reach not in (Reach.REFUSED, Reach.SELF)}
         for route, cells in POLICY.reaches.items()
         if route[0] not in ("GET", "LIVE")
     }
     parks = {Role.ADMINISTRATOR, Role.OPERATOR, Role.SAFETY}
+    registers = {route for route in changing if route[1].startswith("/api/v1/registers/")}
+    assert {frozenset(changing.pop(route)) for route in registers} == {frozenset({*parks, Role.ENTERPRISE})}
     assert {frozenset(roles) for roles in changing.values()} == {frozenset(parks), frozenset()}
 
 

@@ -91,7 +91,7 @@ def test_the_page_uses_nothing_up_and_its_button_signs_in(served: Served) -> Non
         assert "form-action 'self'" in policy
         assert page.headers["referrer-policy"] == "same-origin", "with no-referrer the form would send Origin: null"
         done = client.post(f"/signin/{token}", headers={"Origin": served.base_url})
-        assert done.status_code == 200
+        assert (done.status_code, done.headers["location"]) == (303, "/console/")
         assert "operator" in done.text
         assert is_in(client)
 

@@ -20,6 +20,7 @@ from park_wire.messages import Ack, Hello
 from park_wire.topics import gateway_topic
 from support.bench_services import bench_broker
 from support.mqtt import MqttClient
+from support.processes import cpu_s
 
 GATEWAY: Final = "bench"
 PORTS: Final = 8
@@ -130,13 +131,13 @@ def _measure(folder: Path, broker: Broker, first_port: int, units: int, period_m
         _wait_for_readings(centre, folder)
         sys.stderr.write(f"  {PORTS * units} devices every {period_ms} ms, {SECONDS:.0f} s\n")
         rates: list[float] = []
-        cpu, began, first = _cpu_s(gateway.pid), time.monotonic(), centre.readings
+        cpu, began, first = cpu_s(gateway.pid), time.monotonic(), centre.readings
         while time.monotonic() - began < SECONDS:
             mark, at = centre.readings, time.monotonic()
             time.sleep(2)
             rates.append((centre.readings - mark) / (time.monotonic() - at))
         seconds, points = time.monotonic() - began, centre.readings - first
-        used = _cpu_s(gateway.pid) - cpu
+        used = cpu_s(gateway.pid) - cpu
         rss_mb = _rss_mb(gateway.pid)
     finally:
         gateway.terminate()
@@ -156,11 +157,6 @@ def _wait_for_readings(centre: _Centre, folder: Path) -> None:
         assert time.monotonic() < deadline, (folder / "gateway.log").read_text("utf-8")[-2_000:]
         time.sleep(0.1)
     time.sleep(3)
-
-
-def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _rss_mb(pid: int) -> float:

@@ -1,7 +1,8 @@
 """Intake end to end against raw COPY: broker -> decode -> alarms (4 rules a point) -> marks -> commit, one worker.
 
 The baseline is written in the same run: the same readings in the same number of rows a commit, by binary COPY into the
-same table with the same index, nothing else. `ratio` is readings_per_s / copy_rows_per_s.
+same table with the same index, nothing else. `ratio` is readings_per_s / copy_rows_per_s. `ratio_with_systems` is the
+same with all six systems enabled: of the readings that came, so without the derived ones, which are stored beside them.
 """
 
 import multiprocessing
@@ -10,22 +11,25 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from multiprocessing.synchronize import Event as Gate
 from typing import Any
 
 import numpy as np
 
-from park_platform.park_file import ParkFile
 from park_platform.storage.connect import connect
 from park_platform.storage.copy_binary import copy_in, encode_readings
 from park_platform.storage.park import apply_park
+from park_platform.systems import load_systems
 from park_sdk.frame import Frame
 from park_wire.batch import Columns, Lane
-from park_wire.messages import Ack, Birth, BirthPoint
+from park_wire.messages import Ack
 from park_wire.topics import gateway_topic
+from support.bench_park import SYSTEMS, birth_of, devices_of, park_of, usual_values
 from support.bench_services import BenchServices, bench_services
 from support.edge import Edge, now_us
+from support.processes import cpu_s
 from support.wire_samples import ints
 
 GATEWAYS = int(os.environ.get("BENCH_GATEWAYS", "8"))
@@ -35,88 +39,83 @@ READINGS_A_BATCH = 5_000
 WINDOW = 32
 # What the intake puts into a commit at the most, and does under this load.
 ROWS_A_COMMIT = 50_000
-_TEXT = {"zh": "测", "en": "bench"}
+TOTAL = GATEWAYS * BATCHES * READINGS_A_BATCH
+SETTLE_S = 2.0
+
+Usual = np.ndarray[Any, np.dtype[np.float64]]
+Wanted = Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Fed:
+    """How long one worker took for all readings, its CPU time (s), and how many readings it derived."""
+
+    seconds: float
+    cpu_s: float
+    derived: int
 
 
 def run() -> dict[str, Any]:
-    """Feed one worker as fast as it takes it, then COPY the same rows."""
+    """Feed one worker as fast as it takes it, COPY the same rows, feed one with all systems enabled."""
     names = [f"bench-{n}" for n in range(GATEWAYS)]
     with bench_services(names) as services:
-        _apply(services, names)
-        total = GATEWAYS * BATCHES * READINGS_A_BATCH
-        readings_per_s, seconds = _feed(services, names, total)
+        _apply(services, names, "park", {})
+        plain = _feed(services, names, "park")
+        # Between the two that are compared with it: a shared machine has its moods.
         services.make_database("baseline")
-        copy_rows_per_s = _copy(services, total)
+        copied_per_s = _copy(services, TOTAL)
+        services.make_database("systems")
+        _apply(services, names, "systems", SYSTEMS)
+        full = _feed(services, names, "systems")
+    per_s, full_per_s = TOTAL / plain.seconds, TOTAL / full.seconds
     return {
-        "readings_per_s": round(readings_per_s),
-        "copy_rows_per_s": round(copy_rows_per_s),
-        "ratio": round(readings_per_s / copy_rows_per_s, 3),
-        "readings": total,
-        "seconds": round(seconds, 1),
+        "readings_per_s": round(per_s),
+        "copy_rows_per_s": round(copied_per_s),
+        "ratio": round(per_s / copied_per_s, 3),
+        "readings_per_s_with_systems": round(full_per_s),
+        "ratio_with_systems": round(full_per_s / copied_per_s, 3),
+        "derived_per_s": round(full.derived / full.seconds),
+        "derived": full.derived,
+        "worker_cpu_s": round(plain.cpu_s, 2),
+        "worker_cpu_s_with_systems": round(full.cpu_s, 2),
+        "readings": TOTAL,
+        "seconds": round(plain.seconds, 1),
         "rules": 4 * GATEWAYS * POINTS,
+        "systems": sorted(SYSTEMS),
     }
 
 
-def _apply(services: BenchServices, names: Sequence[str]) -> None:
-    rules = [("hh", "HH", 9.0), ("h", "H", 8.0), ("l", "L", -8.0), ("ll", "LL", -9.0)]
-    park = ParkFile.model_validate(
-        {
-            "park": {"id": "bench", "name": _TEXT},
-            "gateway": [{"id": name, "name": _TEXT} for name in names],
-            "rule": [
-                {
-                    "id": key,
-                    "name": _TEXT,
-                    "kind": kind,
-                    "on": {"quantity": "temperature"},
-                    "limit": limit,
-                    "deadband": 0.1,
-                    "on_delay_s": 1.0,
-                    "off_delay_s": 1.0,
-                    "priority": "low",
-                    "cause": _TEXT,
-                    "consequence": _TEXT,
-                    "action": _TEXT,
-                    "respond_s": 60,
-                    "source": "bench",
-                }
-                for key, kind, limit in rules
-            ],
-        }
-    )
-    with connect(services.database_url("owner"), "bench") as connection:
-        apply_park(connection, park)
+def _apply(services: BenchServices, names: Sequence[str], database: str, wanted: Wanted) -> None:
+    systems = load_systems() if wanted else {}
+    if missing := sorted(wanted.keys() - systems.keys()):
+        raise AssertionError(f"not installed: {', '.join(missing)}; pip install -e .")
+    with connect(services.database_url("owner", database), "bench") as connection:
+        apply_park(connection, park_of(names, POINTS, wanted), systems)
 
 
-def _birth() -> Birth:
-    return Birth.of(
-        tuple(
-            BirthPoint(n, f"device-{n // 100}", f"p-{n}", "temperature", "°C", -50.0, 150.0, 1_000)
-            for n in range(POINTS)
-        )
-    )
-
-
-def _columns(rng: np.random.Generator, batch: int, start: int) -> Columns:
+def _columns(rng: np.random.Generator, usual: Usual, batch: int, start: int) -> Columns:
     """A batch of 1 Hz readings: each point once in POINTS readings."""
     order = np.arange(batch * READINGS_A_BATCH, (batch + 1) * READINGS_A_BATCH)
-    time_us = start + order // POINTS * 1_000_000 + order % POINTS
-    value = np.round(rng.normal(0.0, 1.0, READINGS_A_BATCH), 2)
+    point = order % POINTS
+    value = usual[0, point] + usual[1, point] * rng.normal(0.0, 1.0, READINGS_A_BATCH).clip(-4, 4)
     return Columns(
-        index=ints("I", (order % POINTS).tolist()),
-        time=ints("q", time_us.tolist()),
+        index=ints("I", point.tolist()),
+        time=ints("q", (start + order // POINTS * 1_000_000).tolist()),
         value=memoryview(value.tobytes()).cast("d"),
         quality=ints("B", bytes(READINGS_A_BATCH)),
     )
 
 
-def _gateway(url: str, name: str, ready: Any, go: Gate, done: Any) -> None:
+def _gateway(url: str, name: str, number: int, ready: Any, go: Gate, done: Any) -> None:
     """A gateway with a full outbox: 32 batches on the way, go on as they are acknowledged."""
-    edge = Edge(url, name, _birth())
-    rng = np.random.default_rng(len(name))
+    devices = devices_of(number, GATEWAYS, POINTS)
+    edge = Edge(url, name, birth_of(devices))
+    rng, usual = np.random.default_rng(number), usual_values(devices)
     start = now_us() - (BATCHES * READINGS_A_BATCH // POINTS + 60) * 1_000_000
     for n in range(BATCHES):
-        edge.seal([], columns=_columns(rng, n, start), until=start)
+        # What follows is not older than the second in which the next batch begins.
+        until = start + (n + 1) * READINGS_A_BATCH // POINTS * 1_000_000
+        edge.seal([], columns=_columns(rng, usual, n, start), until=until)
     payloads = list(edge.lanes[Lane.LIVE].sent.values())
     edge.wait(lambda ack: ack.need_hello, "need_hello", within_s=60)
     edge.hello()
@@ -148,40 +147,60 @@ def _newest_mark(edge: Edge) -> int:
     return ack.marks[Lane.LIVE][0] if ack.run == edge.run else 0
 
 
-def _feed(services: BenchServices, names: Sequence[str], total: int) -> tuple[float, float]:
+def _feed(services: BenchServices, names: Sequence[str], database: str) -> _Fed:
     context = multiprocessing.get_context("spawn")
     ready, done, go = context.Queue(), context.Queue(), context.Event()
     environment = {
         **os.environ,
-        "PARK_DB_URL": services.database_url("ingest"),
+        "PARK_DB_URL": services.database_url("ingest", database),
         "PARK_MQTT_URL": services.broker.url("ingest"),
     }
-    log = (services.folder / "ingest.log").open("wb")
+    log = (services.folder / f"ingest-{database}.log").open("wb")
     worker = subprocess.Popen([sys.executable, "-m", "park_wire.command", "ingest"], env=environment, stderr=log)
     gateways = [
-        context.Process(target=_gateway, args=(services.broker.url(f"gw-{name}"), name, ready, go, done), daemon=True)
-        for name in names
+        context.Process(
+            target=_gateway, args=(services.broker.url(f"gw-{name}"), name, number, ready, go, done), daemon=True
+        )
+        for number, name in enumerate(names)
     ]
     try:
         for gateway in gateways:
             gateway.start()
         for _ in names:
             ready.get(timeout=120)
-        sys.stderr.write("gateways are ready\n")
-        began = time.monotonic()
+        sys.stderr.write(f"gateways are ready, database {database}\n")
+        # The births make points, rules and derived points; that is not what is measured.
+        time.sleep(SETTLE_S)
+        cpu, began = cpu_s(worker.pid), time.monotonic()
         go.set()
         for _ in names:
             done.get(timeout=300)
-        seconds = time.monotonic() - began
-        with connect(services.database_url("owner"), "bench") as connection:
-            row = connection.execute("SELECT count(*) FROM reading").fetchone()
-        assert row is not None
-        assert row[0] == total, f"{row[0]} readings stored of {total}; see {log.name}"
+        seconds, cpu = time.monotonic() - began, cpu_s(worker.pid) - cpu
+        derived = _check(services, database, log.name)
     finally:
         worker.terminate()
         worker.wait(20)
         log.close()
-    return total / seconds, seconds
+        for gateway in gateways:
+            gateway.join(20)
+    return _Fed(seconds, cpu, derived)
+
+
+def _check(services: BenchServices, database: str, log: str) -> int:
+    """Fails unless everything is stored and no system was fenced; how many readings were derived."""
+    with connect(services.database_url("owner", database), "bench") as connection:
+        read, derived = connection.execute(
+            """
+            SELECT count(*) FILTER (WHERE p.system IS NULL), count(*) FILTER (WHERE p.system IS NOT NULL)
+            FROM reading r JOIN point p ON p.id = r.point_id
+            """
+        ).fetchall()[0]
+        fenced = connection.execute("SELECT system, derivation, reason FROM derivation_fault").fetchall()
+        alarms = connection.execute("SELECT count(*) FROM journal WHERE kind = 'raised'").fetchall()[0][0]
+    assert read == TOTAL, f"{read} readings stored of {TOTAL}; see {log}"
+    assert not fenced, f"a system raised: {fenced}"
+    assert not alarms, f"{alarms} alarms were raised by values that are usual"
+    return derived
 
 
 def _copy(services: BenchServices, total: int) -> float:

@@ -3,6 +3,10 @@
 A real Modbus device crosses its limit at random moments; the alarm has no delay, so its instant is the instant of the
 read. The commit is over when its notification arrives, which PostgreSQL sends after the commit: that moment minus the
 instant of the read is the latency.
+
+Then a browser shows the console's drawer of that device. At random moments its register gets another value: from the
+instant at which that was first served to the instant at which it was painted is `browser_p50_ms`, `browser_p99_ms`. All
+processes and the page read the clock of one machine.
 """
 
 import asyncio
@@ -14,6 +18,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,10 +28,14 @@ from park_platform.embedded.ports import choose_port
 from park_platform.park_file import ParkFile
 from park_platform.storage.connect import connect
 from park_platform.storage.park import apply_park
+from support.bench_console import PEOPLE, Painted, missing_console, serving_console, sign_in
 from support.bench_services import BenchServices, bench_services
+from support.browser import Window, open_browser
 
 GATEWAY: Final = "bench"
 ALARMS: Final = int(os.environ.get("BENCH_ALARMS", "200"))
+PAINTS: Final = int(os.environ.get("BENCH_PAINTS", "120"))
+ASSET: Final = "line"
 PERIOD_MS: Final = 100
 LOAD_DEVICES: Final = 100
 LOAD_REGISTERS: Final = 100
@@ -59,6 +68,7 @@ def run() -> dict[str, Any]:
         ]
         try:
             latencies, rate = _time_alarms(services, line)
+            paints, browser_rate = _time_paints(services, line)
         except AssertionError:
             sys.stderr.write((services.folder / "children.log").read_text("utf-8")[-3_000:])
             raise
@@ -67,15 +77,23 @@ def run() -> dict[str, Any]:
                 child.terminate()
                 child.wait(20)
             log.close()
-    latencies.sort()
     return {
         "commit_p50_ms": round(statistics.median(latencies), 1),
-        "commit_p99_ms": round(latencies[max(0, int(len(latencies) * 0.99) - 1)], 1),
-        "commit_max_ms": round(latencies[-1], 1),
+        "commit_p99_ms": round(_percentile_99(latencies), 1),
+        "commit_max_ms": round(max(latencies), 1),
         "alarms": len(latencies),
         "readings_per_s": round(rate),
         "period_ms": PERIOD_MS,
+        "browser_p50_ms": round(statistics.median(paints), 1) if paints else None,
+        "browser_p99_ms": round(_percentile_99(paints), 1) if paints else None,
+        "browser_max_ms": round(max(paints), 1) if paints else None,
+        "browser_samples": len(paints),
+        "browser_readings_per_s": round(browser_rate) if paints else None,
     }
+
+
+def _percentile_99(latencies: Sequence[float]) -> float:
+    return sorted(latencies)[max(0, int(len(latencies) * 0.99) - 1)]
 
 
 def _apply(services: BenchServices) -> None:
@@ -92,7 +110,14 @@ def _apply(services: BenchServices) -> None:
         "respond_s": 60,
         "source": "bench",
     }
-    park = {"park": {"id": "bench", "name": _TEXT}, "gateway": [{"id": GATEWAY, "name": _TEXT}], "rule": [rule]}
+    asset = {"id": ASSET, "kind": "electricity-meter", "name": _TEXT, "devices": [f"{GATEWAY}/line"]}
+    park = {
+        "park": {"id": "bench", "name": _TEXT},
+        "gateway": [{"id": GATEWAY, "name": _TEXT}],
+        "asset": [asset],
+        "person": PEOPLE,
+        "rule": [rule],
+    }
     with connect(services.database_url("owner"), "bench") as connection:
         apply_park(connection, ParkFile.model_validate(park))
 
@@ -120,11 +145,12 @@ def _write_site(folder: Path, port: int, load_port: int) -> Path:
 
 
 class _Line(threading.Thread):
-    """A Modbus TCP device of one register that is set from outside, and knows when it was read."""
+    """A Modbus TCP device of one register that is set from outside, and knows when its value was first read (µs)."""
 
     def __init__(self, port: int) -> None:
         super().__init__(daemon=True)
         self.value = _LOW
+        self.first_read: dict[int, float] = {}
         self._port = port
 
     def run(self) -> None:
@@ -142,7 +168,9 @@ class _Line(threading.Thread):
             except asyncio.IncompleteReadError:
                 return
             transaction, unit, function = request[:2], request[6], request[7]
-            writer.write(transaction + struct.pack(">HHBBBH", 0, 5, unit, function, 2, self.value))
+            value = self.value
+            self.first_read.setdefault(value, time.time_ns() / 1_000)
+            writer.write(transaction + struct.pack(">HHBBBH", 0, 5, unit, function, 2, value))
             await writer.drain()
 
 
@@ -159,6 +187,32 @@ def _time_alarms(services: BenchServices, line: _Line) -> tuple[list[float], flo
             line.value = _LOW
             _next_commit_ms(connection, "cleared")
             time.sleep(rng.uniform(0.0, 2 * PERIOD_MS / 1_000))
+        rate = (_readings(connection) - first) / (time.monotonic() - began)
+    return latencies, rate
+
+
+def _time_paints(services: BenchServices, line: _Line) -> tuple[list[float], float]:
+    """From the first read of a value to its paint, ms, and the readings a second meanwhile; none without a browser."""
+    missing = missing_console()
+    if missing is not None:
+        sys.stderr.write(f"browser_p50_ms and browser_p99_ms are not measured: {missing}\n")
+        return [], 0.0
+    rng = random.Random(2)  # moments, not secrets
+    latencies: list[float] = []
+    with (
+        serving_console(services) as base_url,
+        open_browser() as browser,
+        Window(browser, base_url) as window,
+        psycopg.connect(services.database_url("owner"), autocommit=True) as connection,
+    ):
+        painted = Painted(sign_in(services, window), ASSET)
+        first, began = _readings(connection), time.monotonic()
+        # Values of three digits below the limit, each of them once: so a value names its first read.
+        for value in range(_LOW + 1, _LOW + 1 + PAINTS):
+            time.sleep(rng.uniform(0.0, 1.5))
+            line.value = value
+            shown_at = painted.shown_at_us(str(value))
+            latencies.append((shown_at - line.first_read[value]) / 1_000)
         rate = (_readings(connection) - first) / (time.monotonic() - began)
     return latencies, rate
 

@@ -152,7 +152,7 @@ def test_ctrl_c_stops_all_in_order_and_a_second_start_finds_its_data(tmp_path: P
 def test_check_proves_every_hop() -> None:
     done = park_command("up", "--check")
     assert done.returncode == 0, done.stdout + done.stderr
-    path = ["field", "gateway", "broker", "database", "intake", "readings", "operate", "api"]
+    path = ["field", "gateway", "broker", "database", "intake", "readings", "operate", "api", "console"]
     hops = [*path, "live stream", "alarm", "alarm in api", "alarm live"]
     for hop in hops:
         assert re.search(rf"^  {hop} {HAN}+ +ok 正常 ", done.stdout, re.MULTILINE), done.stdout

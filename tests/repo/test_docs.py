@@ -20,7 +20,9 @@ from park_gateway.config import load_site
 from park_gateway.model_file import load_model_file
 from park_platform.access.policy import POLICY
 from park_platform.park_file import load_park
-from park_platform.park_model import Asset, DesignLimit, NamedPart, ParkPart, PersonPart, RulePart, Selector
+from park_platform.park_model import Asset, NamedPart, ParkPart, PersonPart, ZonePart
+from park_platform.systems import load_systems
+from park_sdk.alarm_rule import AlarmRule, DesignLimit, Selector
 from support.source_scan import PACKAGES, ROOT, SOURCE_ROOTS, python_files, relative, strings
 
 ENGLISH = ROOT / "README.md"
@@ -198,7 +200,7 @@ def test_api_page_has_every_route() -> None:
 
 def test_park_file_page_has_every_key() -> None:
     codes = _CODE.findall(prose(ROOT / "docs" / "park-file.md"))
-    for model in (ParkPart, NamedPart, Asset, RulePart, PersonPart, Selector, DesignLimit):
+    for model in (ParkPart, NamedPart, ZonePart, Asset, AlarmRule, PersonPart, Selector, DesignLimit):
         missing = [name for name in model.model_fields if not any(re.search(rf"\b{name}\b", code) for code in codes)]
         assert not missing, f"{model.__name__}: {missing}"
 
@@ -285,4 +287,4 @@ def test_the_park_in_its_page_loads(tmp_path: Path) -> None:
     (text,) = blocks(ROOT / "docs" / "park-file.md", "toml")
     path = tmp_path / "park.toml"
     path.write_text(text, "utf-8")
-    assert load_park(path).rule
+    assert load_park(path, load_systems()).rule

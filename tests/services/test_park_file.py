@@ -159,14 +159,14 @@ def write(folder: Path, slips: set[Slip]) -> Path:
 
 def faults_of(path: Path) -> list[Fault]:
     try:
-        load_park(path)
+        load_park(path, {})
     except ConfigError as error:
         return list(error.faults)
     return []
 
 
 def test_a_right_park_has_no_faults(tmp_path: Path) -> None:
-    park = load_park(write(tmp_path, set()))
+    park = load_park(write(tmp_path, set()), {})
     assert [rule.id for rule in park.rule] == ["pressure-hh", "pressure-h"]
 
 

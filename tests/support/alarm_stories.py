@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from hypothesis import strategies as st
 
+from park_platform.derivations import Derivations
 from park_platform.sensing.tick import tick
 from park_platform.storage.resets import Reset
 from park_platform.storage.streams import StreamRules
@@ -84,7 +85,7 @@ def told_by_kernel(story: Story) -> Iterator[list[Told]]:
             until = max(until, now + chapter.ahead)
         resets = [] if chapter.reset is None else [Reset(1, chapter.reset, POINT, now, "wang", None)]
         rules = StreamRules(table, RuleState(state.phase, state.since, state.due), ("high",) * len(table))
-        ticked = tick(frame_of(rows), image, rules, until, resets)
+        ticked = tick(frame_of(rows), image, rules, until, resets, Derivations())
         rules.state.apply(ticked.changes)
         state = rules.state
         image.show(ticked.shown)

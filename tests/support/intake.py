@@ -4,9 +4,10 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM
+from types import MappingProxyType
 from typing import Any
 
 from park_platform.embedded.broker import Broker
@@ -14,18 +15,20 @@ from park_platform.embedded.broker_accounts import gateway_account
 from park_platform.park_file import ParkFile
 from park_platform.sensing.intake import Intake
 from park_platform.storage.park import PlanLine, apply_park
+from park_sdk.system import System
 from support.database import ParkDatabase
 from support.processes import IMPORTS
 
 _TEXT = {"zh": "某", "en": "some"}
 Rule = dict[str, object]
+_NONE: Mapping[str, System] = MappingProxyType({})
 
 
 class RunningIntake:
     """A worker in a thread, which runs until `stop`; `error` is what ended it otherwise."""
 
-    def __init__(self, park: ParkDatabase, broker: Broker) -> None:
-        self.intake = Intake(park.url("ingest"), broker.url("ingest"))
+    def __init__(self, park: ParkDatabase, broker: Broker, systems: Mapping[str, System] = _NONE) -> None:
+        self.intake = Intake(park.url("ingest"), broker.url("ingest"), systems)
         self.error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -44,9 +47,11 @@ class RunningIntake:
 
 
 @contextmanager
-def running_intake(park: ParkDatabase, broker: Broker) -> Generator[RunningIntake]:
+def running_intake(
+    park: ParkDatabase, broker: Broker, systems: Mapping[str, System] = _NONE
+) -> Generator[RunningIntake]:
     """A worker for the length of a block; the test fails when it ended by an error."""
-    running = RunningIntake(park, broker)
+    running = RunningIntake(park, broker, systems)
     try:
         yield running
     finally:
@@ -149,14 +154,20 @@ def park_file(*gateways: str, rules: Sequence[Rule] = (), **content: Any) -> Par
     )
 
 
-def apply(park: ParkDatabase, content: ParkFile) -> list[PlanLine]:
+def apply(park: ParkDatabase, content: ParkFile, systems: Mapping[str, System] = _NONE) -> list[PlanLine]:
     """`park apply`."""
     with park.connection("owner") as connection:
-        return apply_park(connection, content)
+        return apply_park(connection, content, systems)
 
 
-def make_park(park: ParkDatabase, broker: Broker, *gateways: str, rules: Sequence[Rule] = ()) -> None:
-    """Apply a park with these gateways and give them their accounts."""
-    apply(park, park_file(*gateways, rules=rules))
+def make_park(
+    park: ParkDatabase,
+    broker: Broker,
+    *gateways: str,
+    rules: Sequence[Rule] = (),
+    systems: Mapping[str, System] = _NONE,
+) -> None:
+    """Apply a park with these gateways, in which these systems are enabled, and give the gateways their accounts."""
+    apply(park, park_file(*gateways, rules=rules, system={id_: {} for id_ in systems}), systems)
     broker.accounts.add(*(gateway_account(gateway) for gateway in gateways))
     broker.reload()

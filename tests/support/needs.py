@@ -9,8 +9,9 @@ from typing import Final, Literal, NoReturn, get_args
 
 import pytest
 
-Need = Literal["timescale", "strace", "mount"]
-"""PostgreSQL with TimescaleDB; strace and the right to trace; the right to mount a small disk."""
+Need = Literal["timescale", "strace", "mount", "browser", "node"]
+"""PostgreSQL with TimescaleDB; strace and the right to trace; the right to mount a small disk;
+Chromium and playwright; Node and the console's packages."""
 
 NEEDS: Final[tuple[str, ...]] = get_args(Need)
 

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import numpy as np
 
-from park_platform.sensing.load import StoredBirths
+from park_platform.sensing.load import Source, StoredBirths
 from park_platform.sensing.tick import arrange, tick
 from park_platform.storage.commit import commit
 from park_platform.storage.connect import Connection
@@ -15,6 +15,7 @@ from park_platform.storage.streams import GatewayRow, StreamConfig, config_of, g
 from park_platform.storage.work import Committed, Work
 from park_platform.storage.workers import Claim, db_incarnation, register_worker, stream_rows, take_stream
 from park_sdk.frame import Frame, Image
+from park_wire.clock import wall_us
 from park_wire.messages import Birth
 from support.database import ParkDatabase
 from support.intake import Rule, apply, park_file
@@ -112,7 +113,7 @@ def own(connection: Connection, gateway: str, *, birth: Birth = BIRTH, worker: U
     row = gateway_of(connection, claim.stream)
     assert row is not None
     incarnation = db_incarnation(connection)
-    births = StoredBirths(connection, claim, row, incarnation)
+    births = StoredBirths(Source(connection, incarnation, {}, wall_us), claim, row)
     config = births.save(birth, birth.encode())
     owner = Owner(connection, claim, row, incarnation, births, config, Image.blank(config.points))
     known = births.map_of(birth.config_version)

@@ -1,5 +1,6 @@
 """Processes as tests see them."""
 
+import os
 import subprocess
 import sys
 import time
@@ -25,6 +26,12 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in {"Z", "X"}
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def cpu_s(pid: int) -> float:
+    """The CPU time that a process has used, s."""
+    fields = Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def children_of(pid: int) -> list[int]:

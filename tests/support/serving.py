@@ -32,13 +32,18 @@ from park_platform.storage.connect import Connection
 from park_platform.storage.journal import Chain
 from park_platform.storage.latest import pack_image
 from park_platform.storage.people import Role, add_person, grant_access, make_signin_link
+from park_platform.storage.registers import seed_first
 from park_sdk.frame import Image
 from support.database import ParkDatabase
+from support.ledger_system import LEDGER
 from support.outlet import now_us
+from support.trial_system import TRIAL
 
 # A client would load every certificate of the machine otherwise: 50 ms each time.
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 OWNERS = ("alpha", "beta", "park")
+INSTALLED = {"trial": TRIAL, "ledger": LEDGER}
+"""Of these a park has enabled the first."""
 CANARY = {owner: f"canary-{owner}" for owner in OWNERS}
 NOW_US = now_us()
 PEOPLE = {
@@ -155,7 +160,7 @@ def serving(
     """A server over this database and broker."""
     with listen("127.0.0.1", 0, stuck_ms=stuck_ms) as listener:
         base_url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        app = create_app(ServeSettings.of(park.url("api"), broker_url, base_url))
+        app = create_app(ServeSettings.of(park.url("api"), broker_url, base_url), installed=INSTALLED)
         with running(app, listener):
             served = Served(base_url, app, park, planted)
             yield served
@@ -180,6 +185,16 @@ def wait_until(condition: "object", what: str, within_s: float = 10.0) -> None:
         time.sleep(0.02)
 
 
+def enable_ledger(served: Served) -> None:
+    """Let the park use the system with registers, while the server runs."""
+    with served.park.connection() as connection:
+        connection.execute("INSERT INTO system (key) VALUES ('ledger') ON CONFLICT DO NOTHING")
+        connection.execute("UPDATE installation SET config_seq = config_seq + 1")
+        seed_first(connection, LEDGER)
+    path = "/api/v1/registers/ledger/factors/schema"
+    wait_until(lambda: served.client("operator").get(path).status_code == 200, "register")
+
+
 def seed_park(connection: Connection) -> dict[str, Planted]:
     """Two enterprises, the park, one person a role, and one thing of each kind for each owner."""
     for key in ("alpha", "beta"):
@@ -193,6 +208,7 @@ def seed_park(connection: Connection) -> dict[str, Planted]:
     )
     for name, (role, enterprise) in PEOPLE.items():
         add_person(connection, name, role, display_zh=f"人员{name}", display_en=name, enterprise=enterprise)
+    connection.execute("INSERT INTO system (key) VALUES ('trial') ON CONFLICT DO NOTHING")
     add_person(connection, "neighbour", Role.ENTERPRISE, display_zh="邻居", display_en="n", enterprise="beta")
     grant_access(connection, "regulator", "alpha", 30)
     return {owner: plant(connection, owner, rule) for owner in OWNERS}

@@ -21,6 +21,8 @@ from park_wire.errors import ConfigError, Fault
 TABLE: Final = """
 route                                      administrator operator safety enterprise regulator auditor
 GET    /health                             anyone
+GET    /                                   anyone
+GET    /console/{path:path}                anyone
 GET    /signin/{token}                     anyone
 POST   /signin/{token}                     anyone
 POST   /api/v1/session                     anyone
@@ -43,10 +45,25 @@ GET    /api/v1/gaps                        all           all      all    own    
 GET    /api/v1/conflicts                   all           all      all    own        granted   all
 GET    /api/v1/quarantine                  all           all      all    own        granted   all
 GET    /api/v1/gateways                    all           all      all    -          -         all
+GET    /api/v1/park                        all           all      all    own        granted   all
+GET    /api/v1/devices                     all           all      all    -          -         all
 GET    /api/v1/dead-letters                all           all      all    -          -         all
 GET    /api/v1/dead-letters/{letter_id}/payload  all     all      -      -          -         -
+GET    /api/v1/systems                     self          self     self   self       self      self
+GET    /api/v1/systems/{system}/pages/{page}  all        all      all    own        granted   all
+GET    /api/v1/reports/{system}/{report}/schema  self    self     self   self       self      self
+GET    /api/v1/reports/{system}/{report}   all           all      all    own        granted   all
 GET    /api/v1/status                      all           all      all    -          -         all
 GET    /api/v1/audit                       all           -        -      -          -         all
+
+GET    /api/v1/registers/{system}/{register}          all  all    all    own        granted   all
+GET    /api/v1/registers/{system}/{register}/schema   self self   self   self       self      self
+GET    /api/v1/registers/{system}/{register}/{row_id}/versions  all  all  all  own  granted   all
+POST   /api/v1/registers/{system}/{register}          all  all    all    own        -         -
+POST   /api/v1/registers/{system}/{register}/import   all  all    all    own        -         -
+PUT    /api/v1/registers/{system}/{register}/{row_id}     all  all  all  own        -         -
+DELETE /api/v1/registers/{system}/{register}/{row_id}     all  all  all  own        -         -
+POST   /api/v1/registers/{system}/{register}/{row_id}/steps/{step}  all  all  all  own  -     -
 """
 
 

@@ -1,9 +1,10 @@
 """The application: routers, door, policy and the two threads that feed the live side, as a value to start and stop."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Any, Final
 
 from fastapi import APIRouter, Depends, FastAPI
@@ -19,24 +20,33 @@ from park_platform.access.policy import POLICY, Policy, Route, check_routes
 from park_platform.api import (
     alarms,
     audit,
+    console,
     events,
     failures,
     gateways,
     letters,
     live,
+    park,
     points,
     readings,
+    register_changes,
+    register_import,
+    registers,
+    reports,
     session,
     status,
+    systems,
 )
 from park_platform.api.boundary import Boundary
 from park_platform.api.door import Serving, SignedIn, authorize
+from park_platform.api.enabled import EnabledSystems
 from park_platform.api.feed import Feed
 from park_platform.api.hub import Hub
 from park_platform.api.problems import MEDIA_TYPE
 from park_platform.api.settings import ServeSettings
 from park_platform.api.watch import Watch
 from park_platform.storage.connect import pool
+from park_sdk.system import System
 from park_wire.errors import ConfigError, Fault
 
 ROUTERS: Final = (
@@ -47,10 +57,18 @@ ROUTERS: Final = (
     events.router,
     gateways.router,
     letters.router,
+    park.router,
+    systems.router,
+    reports.router,
     status.router,
     audit.router,
     live.router,
+    console.router,
+    registers.router,
+    register_changes.router,
+    register_import.router,
 )
+NO_SYSTEMS: Final[Mapping[str, System]] = MappingProxyType({})
 _DESCRIPTION: Final = """\
 一个园区的测点、历史、报警与网关。Points, history, alarms and gateways of an industrial park.
 
@@ -70,10 +88,17 @@ class ProblemAnswer(BaseModel):
     code: str = Field(examples=["not-found"])
 
 
-def create_app(settings: ServeSettings, *, routers: Iterable[APIRouter] = ROUTERS, policy: Policy = POLICY) -> FastAPI:
+def create_app(
+    settings: ServeSettings,
+    *,
+    installed: Mapping[str, System] = NO_SYSTEMS,
+    routers: Iterable[APIRouter] = ROUTERS,
+    policy: Policy = POLICY,
+) -> FastAPI:
     """The application. Opens nothing yet; its lifespan does.
 
-    Raises ConfigError that names every route without a row in the policy and every row without a route.
+    `installed` are the systems that a park can enable. Raises ConfigError that names every route without a row in the
+    policy and every row without a route.
     """
 
     @asynccontextmanager
@@ -81,7 +106,8 @@ def create_app(settings: ServeSettings, *, routers: Iterable[APIRouter] = ROUTER
         hub = Hub()
         hub.open(asyncio.get_running_loop())
         connections = pool(settings.database_url, "park serve")
-        app.state.serving = Serving(settings.origin, policy, connections, hub, Attempts())
+        enabled = EnabledSystems(installed, connections, hub)
+        app.state.serving = Serving(settings.origin, policy, connections, hub, Attempts(), enabled)
         feed = Feed(settings.broker, hub)
         watch = Watch(settings.database_url, hub)
         watch.start()

@@ -15,6 +15,7 @@ from park_platform.access.attempts import Attempts
 from park_platform.access.caller import Caller, identify, is_csrf_token, scope_of
 from park_platform.access.origin import Origin
 from park_platform.access.policy import Policy, Reach
+from park_platform.api.enabled import EnabledSystems
 from park_platform.api.hub import Hub
 from park_platform.api.problems import Problem
 from park_platform.storage import audit
@@ -37,6 +38,7 @@ class Serving:
     pool: Pool
     hub: Hub
     attempts: Attempts
+    systems: EnabledSystems
 
 
 def serving(connection: HTTPConnection) -> Serving:

@@ -83,10 +83,11 @@ def list_points(
     with visit.read() as connection:
         rows = points(connection, visit.caller.scope, asked, after=after[0] if after else 0, limit=limit)
     following = write_cursor(rows[-1].id) if len(rows) == limit else None
-    return answer(request, Page[PointAnswer](items=[_point(row) for row in rows], next=following))
+    return answer(request, Page[PointAnswer](items=[point_answer(row) for row in rows], next=following))
 
 
-def _point(row: PointRow) -> PointAnswer:
+def point_answer(row: PointRow) -> PointAnswer:
+    """A point as every route shows it."""
     # A birth may name a quantity that a later release of the catalogue no longer has.
     known = QUANTITIES.get(row.quantity)
     name = Both(zh=row.quantity, en=row.quantity) if known is None else Both(zh=known.zh, en=known.en)

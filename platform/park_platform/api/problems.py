@@ -117,6 +117,54 @@ KINDS: Final[Mapping[str, Kind]] = {
             "The query is too large; ask for fewer points, a shorter time or a smaller max_points.",
         ),
     ),
+    "parameters-wrong": Kind(
+        422,
+        Text("报表参数有误", "Wrong parameters"),
+        Text("报表的这些参数有误：{fields}。", "These parameters of the report are wrong: {fields}."),
+    ),
+    "report-failed": Kind(
+        424,
+        Text("报表生成失败", "The report failed"),
+        Text(
+            "系统“{system}”的报表“{report}”生成失败；原因已记录，其他报表不受影响。",
+            "The report {report} of the system {system} can't be made; the reason is logged, "
+            "other reports are not affected.",
+        ),
+    ),
+    "register-faults": Kind(
+        422,
+        Text("填写有误", "Wrong entries"),
+        Text("所填内容有误，逐项见 faults。", "What was entered is wrong; `faults` lists everything."),
+    ),
+    "register-too-large": Kind(
+        422,
+        Text("记录过多", "Too many rows"),
+        Text(
+            "一个文件最多 {most} 条记录；请用 text 缩小范围。",
+            "A file holds {most} rows at most; narrow it down by text.",
+        ),
+    ),
+    "row-state": Kind(
+        409,
+        Text("记录状态不允许", "Row not in that state"),
+        Text("记录处于“{state}”状态，不能执行此操作。", "The row is {state}; that can't be done to it."),
+    ),
+    "row-outdated": Kind(
+        412,
+        Text("记录已被他人修改", "Somebody was faster"),
+        Text(
+            "记录已有更新的版本；请重新读取后再修改。",
+            "The row has a newer version; read it again and repeat the change.",
+        ),
+    ),
+    "if-match-needed": Kind(
+        428,
+        Text("缺少版本", "Version needed"),
+        Text(
+            '请在请求头 If-Match 中给出所依据的版本，例如 "3"。',
+            'Say which version is changed in the header If-Match: "3".',
+        ),
+    ),
     "too-many-live": Kind(
         429,
         Text("实时连接过多", "Too many live streams"),

@@ -64,10 +64,12 @@ def show_link(token: Token) -> Response:
 
 @router.post("/signin/{token}", response_class=HTMLResponse, include_in_schema=False)
 def use_link(request: Request, token: Token) -> Response:
-    """Sign in by the page's button."""
+    """Sign in by the page's button, and go on to the console."""
     session_token, session = _sign_in(request, token)
     person = session.person
     response = _page(_DONE.format(zh=html.escape(person.display_zh), en=html.escape(person.display_en)))
+    response.status_code = 303
+    response.headers["Location"] = "/console/"
     _set_cookie(response, serving(request), session_token)
     return response
 

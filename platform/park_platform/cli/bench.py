@@ -17,7 +17,7 @@ from park_platform.logs import log_as
 from park_wire.errors import EXIT_CONFIGURATION
 
 app = typer.Typer(add_completion=False, help="Measure. 性能测试")
-ALL: Final = ("gateway", "intake", "kernel", "latency")
+ALL: Final = ("console", "gateway", "intake", "kernel", "latency")
 # It kills parts of a park for minutes, and what it counts is losses.
 ALONE: Final = ("kills",)
 _REST: Final = (
@@ -95,6 +95,8 @@ def _shown(value: object) -> str:
             return f"{value:,.3g}"
         case int() | float():
             return f"{value:,}"
+        case None:
+            return "not measured 未测"
         case list():
             return "; ".join(map(str, value)) or "none 无"  # pyright: ignore[reportUnknownArgumentType]  # json's own types
         case _:

@@ -11,6 +11,7 @@ from park_platform.cli.ending import told_in_words
 from park_platform.logs import log_as
 from park_platform.sensing.intake import Intake
 from park_platform.settings import required
+from park_platform.systems import load_systems
 from park_wire.errors import OwnershipLost
 
 app = typer.Typer(add_completion=False, help="Take readings from the broker and commit them. 数据接入")
@@ -29,7 +30,7 @@ def run(
     log_as(name)
     with told_in_words():
         db_url, mqtt_url = required("PARK_DB_URL", "PARK_MQTT_URL")
-        intake = Intake(db_url, mqtt_url)
+        intake = Intake(db_url, mqtt_url, load_systems())
 
     def end(_number: int, _frame: FrameType | None) -> None:
         intake.stop()

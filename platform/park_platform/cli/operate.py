@@ -10,6 +10,7 @@ from park_platform.cli.ending import told_in_words
 from park_platform.logs import log_as
 from park_platform.operations.operate import Operate
 from park_platform.settings import required
+from park_platform.systems import load_systems
 
 app = typer.Typer(add_completion=False, help="Keep house: rollups, partitions, silent gateways. 运维任务")
 log = structlog.get_logger()
@@ -24,7 +25,8 @@ def run() -> None:
     log_as("operate")
     with told_in_words():
         (db_url,) = required("PARK_DB_URL")
-    operate = Operate(db_url)
+        systems = load_systems()
+    operate = Operate(db_url, systems)
 
     def end(_number: int, _frame: FrameType | None) -> None:
         operate.stop()

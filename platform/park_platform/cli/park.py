@@ -10,6 +10,8 @@ from park_platform.park_file import ParkFile, load_park
 from park_platform.settings import required
 from park_platform.storage.connect import connect
 from park_platform.storage.park import PlanLine, apply_park, plan_park
+from park_platform.systems import load_systems
+from park_sdk.system import System
 from park_wire.errors import EXIT_CONFIGURATION, ConfigError
 
 check = typer.Typer(add_completion=False, help="Find every fault in a park.toml. 检查园区配置")
@@ -24,7 +26,7 @@ def check_park(file: Annotated[Path, typer.Argument(help="park.toml")]) -> None:
 
     检查园区配置文件，一次列出全部错误及处理办法；不打开任何连接。
     """
-    park = _load(file)
+    park, _ = _load(file)
     counts = f"{len(park.enterprise)} enterprises, {len(park.asset)} assets, {len(park.gateway)} gateways"
     typer.echo(f"{file}: {counts}, {len(park.rule)} rules: no faults 配置无误")
 
@@ -39,11 +41,11 @@ def apply_file(
 
     使数据库与园区配置一致；仅存在于数据库中的内容保留。
     """
-    park = _load(file)
+    park, systems = _load(file)
     with told_in_words():
         (url,) = required("PARK_DB_URL")
         with connect(url, "park apply") as connection:
-            lines = plan_park(connection, park) if plan else apply_park(connection, park)
+            lines = plan_park(connection, park, systems) if plan else apply_park(connection, park, systems)
     for line in lines:
         typer.echo(describe(line))
     changed = sum(line.action != "kept" for line in lines)
@@ -52,15 +54,16 @@ def apply_file(
 
 def describe(line: PlanLine) -> str:
     """One line for people: `+ asset tank-1`, `~ rule tank-hh (limit_value)`, `= zone old: not in the file, kept`."""
-    sign = {"add": "+", "change": "~", "kept": "="}[line.action]
+    sign = {"add": "+", "change": "~", "kept": "=", "remove": "-"}[line.action]
     fields = f" ({', '.join(line.fields)})" if line.fields else ""
-    note = ": not in the file, kept" if line.action == "kept" else ""
+    note = {"kept": ": not in the file, kept", "remove": ": not in the file, no longer used"}.get(line.action, "")
     return f"{sign} {line.kind} {line.key}{fields}{note}"
 
 
-def _load(file: Path) -> ParkFile:
+def _load(file: Path) -> tuple[ParkFile, dict[str, System]]:
     try:
-        return load_park(file)
+        systems = load_systems()
+        return load_park(file, systems), systems
     except ConfigError as error:
         for fault in error.faults[:_MOST_SHOWN]:
             typer.echo(str(fault), err=True)

@@ -16,6 +16,7 @@ from park_platform.logs import log_as
 from park_platform.settings import required
 from park_platform.storage.connect import connect
 from park_platform.storage.roles import check_roles
+from park_platform.systems import load_systems
 from park_wire.errors import ConfigError, Fault, StoreError
 
 app = typer.Typer(add_completion=False, help="Serve the API and the live stream. 接口与实时数据服务")
@@ -38,7 +39,7 @@ def run(
         base_url = os.environ.get("PARK_BASE_URL") or f"http://{host}:{port}"
         settings = ServeSettings.of(database_url, broker_url, base_url)
         _check_database(database_url)
-        application = create_app(settings)
+        application = create_app(settings, installed=load_systems())
         listener = listen(host, port)
     log.info("serving", host=host, port=port, base_url=settings.origin.url)
     # Behind TLS there is a proxy on this machine, which knows the caller's address.

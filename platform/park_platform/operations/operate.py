@@ -1,22 +1,24 @@
-"""`park operate`: the park's housekeeper. Rollups, partitions, and the watch over silent gateways.
+"""`park operate`: the park's housekeeper. Rollups, park-wide derivations, partitions, the watch over silent gateways.
 
 One process at a time does it, by a lock in the database; others stand by and take over when it goes.
 """
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
+from park_platform.operations.park_stream import ParkStream
 from park_platform.storage.connect import Connection, connect
 from park_platform.storage.partitions import keep_partitions
 from park_platform.storage.roles import check_roles
 from park_platform.storage.rollups import roll_all
 from park_platform.storage.silence import database_clock, hold_operate_lock, watch_silence
-from park_wire.errors import StoreError, StoreUnavailable
+from park_sdk.system import System
+from park_wire.errors import OwnershipLost, StoreError, StoreUnavailable
 
 log = structlog.get_logger()
 
@@ -38,8 +40,9 @@ class _Duty:
 class Operate:
     """The housekeeper as a value: `run` until `stop` is called from another thread or a signal."""
 
-    def __init__(self, db_url: str) -> None:
+    def __init__(self, db_url: str, systems: Mapping[str, System]) -> None:
         self._db_url = db_url
+        self._systems = systems
         self._stopping = threading.Event()
 
     def stop(self) -> None:
@@ -47,7 +50,10 @@ class Operate:
         self._stopping.set()
 
     def run(self) -> None:
-        """Work until stopped; a database that is away is waited for. Raises ConfigError and StoreError at start."""
+        """Work until stopped; a database that is away is waited for.
+
+        Raises ConfigError and StoreError at start, OwnershipLost when another took over: the process should start anew.
+        """
         delay_s, lost = 0.2, False
         while not self._stopping.is_set():
             try:
@@ -69,9 +75,12 @@ class Operate:
             if self._stopping.wait(_STAND_BY_S):
                 return
         log.info("operates")
+        park = ParkStream(connection, self._systems, database_clock)
         duties = [
             _Duty("silence", 1.0, _watch),
             _Duty("rollups", 5.0, _roll),
+            _Duty("derivations", 5.0, lambda _: park.advance()),
+            _Duty("derivations again", 30.0, lambda _: park.renew()),
             _Duty("partitions", 600.0, _keep),
         ]
         while not self._stopping.wait(0.2):
@@ -85,7 +94,8 @@ def _do(duty: _Duty, connection: Connection) -> bool:
     """Do it; one duty that fails must not end the watch over silent gateways."""
     try:
         more = duty.do(connection)
-    except StoreUnavailable:
+    except (StoreUnavailable, OwnershipLost):
+        # Whoever lost the park stream has to begin anew: the database was restored, or another works on it.
         raise
     except StoreError as error:
         if duty.failed != str(error):

@@ -137,7 +137,7 @@ def _failure_of(work: Callable[[], None]) -> Exception | None:
 
 
 def _load_again(life: Life, owned: Owned) -> None:
-    stream = load_stream(life.connection, owned.stream.claim, life.incarnation)
+    stream = load_stream(life.source, owned.stream.claim)
     if stream is None:
         raise OwnershipLost(f"the gateway of stream {owned.name} was removed")
     again = {arrived.key for arrived in owned.again}
@@ -157,7 +157,7 @@ def _commit(life: Life, due: Sequence[Owned]) -> None:
             done = commit(life.connection, works, incarnation=life.incarnation, tick=tick, now=now)
         except RulesChanged:
             for owned in due:
-                reload_config(life.connection, owned.stream)
+                reload_config(life.source, owned.stream)
         else:
             break
     else:

@@ -49,6 +49,7 @@ class GatewayStream:
         self.config = config
         self.staging = Staging(gateway, lanes, births.map_of, self._speak)
         self._image = image
+        self._derivations = config.derivations
         self.births = births
         self._check_alarms = True
         self._unpacked = False
@@ -81,6 +82,7 @@ class GatewayStream:
             hellos=plan.hellos,
             tried=plan.tried,
             check_alarms=self._check_alarms,
+            derivations=self._derivations,
             pack=self._packing,
         )
 
@@ -88,6 +90,7 @@ class GatewayStream:
         """Take over what the transaction did; returns what is to be said now."""
         shown = committed.ticked.shown
         self._image.show(shown)
+        self._derivations = self._derivations.after(committed.ticked.progress)
         self.config.rules.state.apply(committed.ticked.changes)
         self._check_alarms = False
         self._unpacked = not self._packing and (self._unpacked or len(shown) > 0)
@@ -115,6 +118,7 @@ class GatewayStream:
             wider.time[slots], wider.value[slots] = self._image.time, self._image.value
             wider.quality[slots] = self._image.quality
         self._image, self.config = wider, config
+        self._derivations = config.derivations
         self._check_alarms = True
 
     def _speak(self, config_version: bytes) -> None:

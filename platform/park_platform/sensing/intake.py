@@ -9,7 +9,7 @@ Whatever fails, memory is thrown away and loaded again from the database; the ga
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Final
 from uuid import UUID, uuid4
@@ -20,6 +20,7 @@ from park_platform.sensing.commits import commit_due, take_or_retry
 from park_platform.sensing.heart import Heart
 from park_platform.sensing.life import Counts, Life
 from park_platform.sensing.link import Arrived, Link
+from park_platform.sensing.load import Source
 from park_platform.sensing.ownership import KEEP_HOUSE_S, keep_house
 from park_platform.sensing.staging import MOST_ROWS
 from park_platform.storage.attempts import take_back_attempts
@@ -33,6 +34,7 @@ from park_platform.storage.workers import (
     leave,
     register_worker,
 )
+from park_sdk.system import System
 from park_wire.clock import wall_us
 from park_wire.errors import StoreFull, StoreUnavailable
 from park_wire.topics import parse_gateway_topic
@@ -48,10 +50,13 @@ _SAY_COUNTS_S: Final = 60.0
 class Intake:
     """An intake worker as a value: `run` until `stop` is called from another thread or a signal."""
 
-    def __init__(self, db_url: str, mqtt_url: str, *, clock: Callable[[], int] = wall_us) -> None:
-        """Raises ConfigError when an address is none."""
+    def __init__(
+        self, db_url: str, mqtt_url: str, systems: Mapping[str, System], *, clock: Callable[[], int] = wall_us
+    ) -> None:
+        """systems: what is installed; the park says which are used. Raises ConfigError when an address is none."""
         self._db_url = db_url
         self._link = Link(mqtt_url, "ingest")
+        self._systems = systems
         self._clock = clock
         self._stopping = threading.Event()
         self._former: tuple[UUID, list[Claim]] | None = None
@@ -92,9 +97,8 @@ class Intake:
         worker = uuid4()
         register_worker(connection, worker)
         life = Life(
-            connection=connection,
             worker=worker,
-            incarnation=db_incarnation(connection),
+            source=Source(connection, db_incarnation(connection), self._systems, self._clock),
             heart=Heart(self._db_url, worker),
             link=self._link,
             clock=self._clock,

@@ -9,6 +9,7 @@ from uuid import UUID
 from park_platform.sensing.gateway_stream import GatewayStream
 from park_platform.sensing.heart import Heart
 from park_platform.sensing.link import Arrived, Link
+from park_platform.sensing.load import Source
 from park_platform.storage.connect import Connection
 from park_wire.errors import OwnershipLost, StoreFull, StoreUnavailable
 
@@ -66,9 +67,8 @@ class Life:
     innocent: batches that were tried alone when the database went away; it outlives this life.
     """
 
-    connection: Connection
     worker: UUID
-    incarnation: UUID
+    source: Source
     heart: Heart
     link: Link
     clock: Callable[[], int]
@@ -79,6 +79,16 @@ class Life:
     heard: set[int] = field(default_factory=set[int])
     resets: set[int] = field(default_factory=set[int])
     house_kept_at: float = float("-inf")
+
+    @property
+    def connection(self) -> Connection:
+        """The one database connection of this life."""
+        return self.source.connection
+
+    @property
+    def incarnation(self) -> UUID:
+        """The database's, as it was when this life began."""
+        return self.source.incarnation
 
     def let_go(self, name: str) -> Owned | None:
         """Hold a stream no longer: its messages are acknowledged to the broker, and its gateway sends them again."""

@@ -1,8 +1,12 @@
 """A gateway's stream as the database knows it: after a takeover, after a failed commit, after a change of rules."""
 
 from collections import OrderedDict
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from uuid import UUID
 
+from park_platform.sensing.derive_load import begin_derivations, bind_derivations
 from park_platform.sensing.gateway_stream import GatewayStream
 from park_platform.sensing.lanes import Lanes
 from park_platform.sensing.order import LaneOrder
@@ -16,48 +20,75 @@ from park_platform.storage.streams import (
     StreamConfig,
     config_of,
     epochs_of,
+    event_until,
     gateway_of,
     lanes_of,
     last_until,
     point_map,
 )
 from park_platform.storage.workers import Claim, lock_streams
+from park_sdk.system import System
 from park_wire.messages import Birth
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a stream's configuration comes from: the database as this worker may use it, and the installed systems."""
+
+    connection: Connection
+    incarnation: UUID
+    systems: Mapping[str, System]
+    clock: Callable[[], int]
+
+    @contextmanager
+    def locked(self, claim: Claim) -> Generator[None]:
+        """A transaction that holds the installation's row and the stream's."""
+        with database_errors(), self.connection.transaction():
+            lock_config(self.connection)
+            lock_streams(self.connection, [claim], self.incarnation)
+            yield
+
+    def config(self, claim: Claim) -> StreamConfig:
+        """Points, rules and derivations of a stream, whose derived points are made where they are missing.
+
+        Runs inside `locked`.
+        """
+        bounds = bind_derivations(self.connection, claim.stream, self.systems, self.clock())
+        derivations = begin_derivations(
+            self.connection, claim.stream, bounds, event_until(self.connection, claim.stream)
+        )
+        return replace(config_of(self.connection, claim.stream), derivations=derivations)
 
 
 class StoredBirths:
     """The births of the gateway of one claimed stream."""
 
-    def __init__(self, connection: Connection, claim: Claim, gateway: GatewayRow, incarnation: UUID) -> None:
-        self._connection = connection
+    def __init__(self, source: Source, claim: Claim, gateway: GatewayRow) -> None:
+        self._source = source
         self._claim = claim
         self._gateway = gateway
-        self._incarnation = incarnation
 
     def map_of(self, config_version: bytes) -> PointMap | None:
         """The points behind the indices of a version; None when its birth has not come yet."""
         with database_errors():
-            return point_map(self._connection, self._gateway.id, config_version)
+            return point_map(self._source.connection, self._gateway.id, config_version)
 
     def put_in_force(self, config_version: bytes) -> StreamConfig:
         """Let the points be what this version says; returns points and rules as they are then."""
-        with database_errors(), self._connection.transaction():
-            lock_config(self._connection)
-            lock_streams(self._connection, [self._claim], self._incarnation)
-            put_in_force(self._connection, self._gateway, config_version)
-            return config_of(self._connection, self._claim.stream)
+        with self._source.locked(self._claim):
+            put_in_force(self._source.connection, self._gateway, config_version)
+            return self._source.config(self._claim)
 
     def save(self, birth: Birth, content: bytes) -> StreamConfig:
         """Keep a birth that is not known yet; returns points and rules as they are then."""
-        with database_errors(), self._connection.transaction():
-            lock_config(self._connection)
-            lock_streams(self._connection, [self._claim], self._incarnation)
-            save_birth(self._connection, self._gateway, birth, content)
-            return config_of(self._connection, self._claim.stream)
+        with self._source.locked(self._claim):
+            save_birth(self._source.connection, self._gateway, birth, content)
+            return self._source.config(self._claim)
 
 
-def load_stream(connection: Connection, claim: Claim, incarnation: UUID) -> GatewayStream | None:
+def load_stream(source: Source, claim: Claim) -> GatewayStream | None:
     """The stream that was claimed; None when it has no gateway (any more)."""
+    connection = source.connection
     with database_errors():
         gateway = gateway_of(connection, claim.stream)
         if gateway is None:
@@ -67,10 +98,11 @@ def load_stream(connection: Connection, claim: Claim, incarnation: UUID) -> Gate
             epochs_of(connection, gateway.id),
             last_until(connection, gateway.id),
         )
-        # Before the image: points that are made between the two are then in it.
-        config = config_of(connection, claim.stream)
+        with source.locked(claim):
+            config = source.config(claim)
+        # After the points: those that are made between the two have no reading yet.
         image = recover_image(connection, claim.stream)
-    return GatewayStream(claim, gateway, lanes, image, config, StoredBirths(connection, claim, gateway, incarnation))
+    return GatewayStream(claim, gateway, lanes, image, config, StoredBirths(source, claim, gateway))
 
 
 def _order(row: LaneRow) -> LaneOrder:
@@ -78,7 +110,8 @@ def _order(row: LaneRow) -> LaneOrder:
     return LaneOrder(row.mark, row.head, hashes, list(row.gaps), row.lost)
 
 
-def reload_config(connection: Connection, stream: GatewayStream) -> None:
-    """Load points and rules again; what is planned stays planned."""
-    with database_errors():
-        stream.reload(config_of(connection, stream.claim.stream))
+def reload_config(source: Source, stream: GatewayStream) -> None:
+    """Load points, rules and derivations again; what is planned stays planned."""
+    with source.locked(stream.claim):
+        config = source.config(stream.claim)
+    stream.reload(config)

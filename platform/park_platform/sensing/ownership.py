@@ -79,7 +79,7 @@ def _take(life: Life, row: StreamRow) -> None:
     claim = take_stream(life.connection, row, life.worker)
     if claim is None:
         return
-    stream = load_stream(life.connection, claim, life.incarnation)
+    stream = load_stream(life.source, claim)
     if stream is None:
         release_streams(life.connection, [claim])
         return
@@ -94,7 +94,7 @@ def _reload_changed(life: Life) -> None:
     seq = rules_seq(life.connection)
     for owned in life.owned.values():
         if owned.stream.config.rules_seq != seq:
-            reload_config(life.connection, owned.stream)
+            reload_config(life.source, owned.stream)
 
 
 def _call(life: Life) -> None:

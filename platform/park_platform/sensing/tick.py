@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from park_platform.derivations import Derivations, without_known
 from park_platform.storage.resets import Reset
 from park_platform.storage.streams import StreamRules
 from park_platform.storage.work import Ticked
@@ -65,8 +66,15 @@ def _highest(time: Int64s, starts: Bools) -> Int64s:
     return highest
 
 
-def tick(stored: Frame, image: Image, rules: StreamRules, until: int, resets: Sequence[Reset]) -> Ticked:
-    """Evaluate the stored readings of one stream.
+def tick(
+    stored: Frame,
+    image: Image,
+    rules: StreamRules,
+    until: int,
+    resets: Sequence[Reset],
+    derivations: Derivations,
+) -> Ticked:
+    """Derive from and evaluate the stored readings of one stream.
 
     `stored` is sorted by point, those of a point as they came, with late rows marked; these move nothing. `until` is
     the event time up to which timers may end. Nothing that is passed in is changed.
@@ -74,9 +82,14 @@ def tick(stored: Frame, image: Image, rules: StreamRules, until: int, resets: Se
     timely = (stored.quality & LATE) == 0
     # Without its late rows a point's readings ascend in time: that is what late means.
     shown = stored if timely.all() else stored.take(timely)
+    derived, progress = derivations.run(shown, until)
+    derived = without_known(derived, image.point, image.time)
+    if len(derived):
+        shown = Frame.joined([shown, derived])
+        shown = shown.take(np.argsort(shown.point, kind="stable"))
     rows, times = _place_resets(resets, shown, image, rules, until)
     changes, transitions = evaluate(rules.table, shown, image, rules.state, until=until, resets=rows, reset_at=times)
-    return Ticked(shown, changes, transitions)
+    return Ticked(shown, derived, progress, changes, transitions)
 
 
 def _place_resets(

@@ -86,7 +86,7 @@ def put_in_force(connection: Connection, gateway: GatewayRow, config_version: by
         UPDATE point p SET gone_at = now() FROM point x
         LEFT JOIN (SELECT unnest(point_ids) AS id FROM birth
                    WHERE gateway_id = %(gateway)s AND config_version = %(version)s) AS named ON named.id = x.id
-        WHERE x.stream_id = %(stream)s AND x.gone_at IS NULL AND named.id IS NULL AND p.id = x.id
+        WHERE x.stream_id = %(stream)s AND x.system IS NULL AND x.gone_at IS NULL AND named.id IS NULL AND p.id = x.id
         """,
         {"gateway": gateway.id, "version": config_version, "stream": gateway.stream},
     )

@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from typing import Final, Literal
 from uuid import UUID
 
+import numpy as np
+
 from park_platform.storage.alarms import Happening, end_forgotten, record, system_rules
 from park_platform.storage.attempts import forget_attempts
+from park_platform.storage.buckets import MINUTE_US
 from park_platform.storage.connect import Connection, database_errors
+from park_platform.storage.derived import save_fenced
 from park_platform.storage.events import save_events
 from park_platform.storage.journal import Chain
 from park_platform.storage.lanes import move_marks, save_gaps
@@ -17,14 +21,17 @@ from park_platform.storage.latest import save_packs
 from park_platform.storage.letters import save_letters
 from park_platform.storage.readings import copy_readings
 from park_platform.storage.resets import Reset, take_resets
-from park_platform.storage.rollups import mark_dirty
+from park_platform.storage.rollups import derive_again, mark_dirty
 from park_platform.storage.streams import save_hello, save_rule_states
-from park_platform.storage.work import Committed, Done, Tick, Ticked, Work
+from park_platform.storage.work import Committed, Done, Notice, Tick, Ticked, Work
 from park_platform.storage.workers import LockedStream, lock_streams
 from park_sdk.frame import NEVER, Frame
 from park_sdk.rules import Change
 from park_wire.errors import ParkError
 
+_RENEWED_US: Final = 31 * 86_400_000_000
+# What is younger than this is in no derivation yet, unless its gateway said that nothing older follows.
+_DERIVED_AFTER_US: Final = 60_000_000
 _KIND_OF_CHANGE: Final[dict[int, Literal["raised", "cleared", "reset"]]] = {
     Change.RAISED: "raised",
     Change.CLEARED: "cleared",
@@ -62,13 +69,15 @@ def commit(connection: Connection, works: Sequence[Work], *, incarnation: UUID, 
             until = max(work.until, NEVER if row.event_until is None else row.event_until)
             mine = [reset for reset in resets if reset.stream == row.id]
             forgotten = end_forgotten(connection, row.id, now) if work.check_alarms else []
-            ticked = tick(stored, work.image, work.rules, until, mine)
-            happenings = [*forgotten, *_happenings(work, ticked, mine), *_notices(connection, work, now)]
+            ticked = tick(stored, work.image, work.rules, until, mine, work.derivations)
+            notices = [*work.notices, *save_fenced(connection, row.id, [*work.fenced, *ticked.progress.fenced])]
+            happenings = [*forgotten, *_happenings(work, ticked, mine), *_notices(connection, notices, now)]
             chain = record(connection, row.id, Chain(row.journal_seq, row.journal_head), happenings, now)
             live_seq = row.live_seq + (1 if len(ticked.shown) else 0)
             ends.append((row.id, None if until == NEVER else until, live_seq, chain.seq, chain.head))
             streams.append(Committed(ticked, live_seq))
             _save_rest(connection, work, row, stored, now)
+        copy_readings(connection, Frame.joined([done.ticked.derived for done in streams]), now=now)
         save_rule_states(
             connection, [(work.rules.table, done.ticked.changes) for work, done in zip(works, streams, strict=True)]
         )
@@ -83,10 +92,22 @@ def commit(connection: Connection, works: Sequence[Work], *, incarnation: UUID, 
 def _save_rest(connection: Connection, work: Work, row: LockedStream, stored: Frame, now: int) -> None:
     if row.event_until is not None:
         mark_dirty(connection, row.id, stored.time, row.event_until)
+    _mark_late_events(connection, work, row, now)
     if work.letters:
         save_letters(connection, row.id, work.letters)
     for hello in work.hellos:
         save_hello(connection, work.gateway, hello, now)
+
+
+def _mark_late_events(connection: Connection, work: Work, row: LockedStream, now: int) -> None:
+    """An event that comes late changes what was made of its time, or is being made of it while this is written."""
+    time = np.array([event.time for event in work.events], np.int64)
+    begun = max(NEVER if row.event_until is None else row.event_until, now - _DERIVED_AFTER_US)
+    late = time[(time <= begun) & (time > now - _RENEWED_US)]
+    if len(late):
+        # An event at the end of a minute belongs to it, as one at the end of a step does.
+        start = (late - 1) // MINUTE_US * MINUTE_US
+        derive_again(connection, start, start + MINUTE_US)
 
 
 def _happenings(work: Work, ticked: Ticked, resets: Sequence[Reset]) -> list[Happening]:
@@ -116,13 +137,13 @@ def _happenings(work: Work, ticked: Ticked, resets: Sequence[Reset]) -> list[Hap
     return happenings
 
 
-def _notices(connection: Connection, work: Work, now: int) -> list[Happening]:
+def _notices(connection: Connection, notices: Sequence[tuple[Notice, str]], now: int) -> list[Happening]:
     # They say that something has happened, not that it lasts: raised and cleared at once, open until acknowledged.
-    if not work.notices:
+    if not notices:
         return []
     rules = system_rules(connection)
     happenings: list[Happening] = []
-    for key, subject in dict.fromkeys(work.notices):
+    for key, subject in dict.fromkeys(notices):
         rule, priority = rules[key]
         happenings += [
             Happening(at=now, kind=kind, rule=rule, priority=priority, subject=subject)

@@ -1,22 +1,33 @@
 """Putting park.toml into the database: what would change, and changing it. The database is the truth at run time."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any, Final, Literal, LiteralString, TypeAlias
 
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from park_platform.park_model import Asset, NamedPart, ParkFile, PersonPart, RulePart
+from park_platform.park_model import Asset, NamedPart, ParkFile, PersonPart, ZonePart
 from park_platform.storage.connect import Connection, database_errors
 from park_platform.storage.people import add_person, grant_access
+from park_platform.storage.registers import seed_first, seed_rows
+from park_platform.systems import enable
+from park_sdk.alarm_rule import AlarmRule
+from park_sdk.system import System
+from park_wire.errors import ConfigError
+
+_NONE: Final[Mapping[str, System]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class PlanLine:
-    """One thing that differs between file and database. `kept`: only the database has it, and keeps it."""
+    """One thing that differs between file and database. `kept`: only the database has it, and keeps it.
 
-    action: Literal["add", "change", "kept"]
+    `remove`: a system that the file no longer names; its rules and derivations rest, what they made stays.
+    """
+
+    action: Literal["add", "change", "kept", "remove"]
     kind: str
     key: str
     fields: tuple[str, ...] = ()
@@ -26,12 +37,15 @@ _Row: TypeAlias = dict[str, Any]
 _RULE_COLUMNS: Final = (
     *("kind", "name_zh", "name_en", "on_quantity", "on_asset_kind", "on_asset", "on_point", "limit_value"),
     *("limit_design", "deadband", "on_delay_ms", "off_delay_ms", "latch", "priority", "cause", "consequence"),
-    *("action", "respond_s", "source", "enabled"),
+    *("action", "respond_s", "source", "enabled", "system"),
 )
 _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "enterprise": ("name_zh", "name_en"),
-    "zone": ("name_zh", "name_en"),
-    "asset": ("kind", "name_zh", "name_en", "enterprise", "zone", "design"),
+    "system": ("settings",),
+    "zone": ("name_zh", "name_en", "outline"),
+    "asset": ("kind", "name_zh", "name_en", "enterprise", "zone", "design", "longitude", "latitude"),
+    # Apart from the assets, because it is one: whichever of the two comes first in the file.
+    "feed": ("fed_from",),
     "gateway": ("name_zh", "name_en"),
     "rule": _RULE_COLUMNS,
     "device": ("asset",),
@@ -40,11 +54,13 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 # How each kind is read; foreign keys appear by the other's key.
 _SELECTS: Final[dict[str, LiteralString]] = {
     "enterprise": "SELECT key, name_zh, name_en FROM enterprise",
-    "zone": "SELECT key, name_zh, name_en FROM zone",
+    "system": "SELECT key, settings FROM system",
+    "zone": "SELECT key, name_zh, name_en, outline FROM zone",
     "asset": """
-        SELECT a.key, a.kind, a.name_zh, a.name_en, e.key, z.key, a.design FROM asset a
+        SELECT a.key, a.kind, a.name_zh, a.name_en, e.key, z.key, a.design, a.longitude, a.latitude FROM asset a
         LEFT JOIN enterprise e ON e.id = a.enterprise_id LEFT JOIN zone z ON z.id = a.zone_id
         """,
+    "feed": "SELECT a.key, f.key FROM asset a LEFT JOIN asset f ON f.id = a.fed_from_id",
     "gateway": "SELECT key, name_zh, name_en FROM gateway",
     "device": """
         SELECT g.key || '/' || d.key, a.key FROM device d JOIN gateway g ON g.stream_id = d.stream_id
@@ -55,35 +71,47 @@ _SELECTS: Final[dict[str, LiteralString]] = {
 }
 
 
-def plan_park(connection: Connection, park: ParkFile) -> list[PlanLine]:
-    """What `apply_park` would change, and what only the database has."""
+def plan_park(connection: Connection, park: ParkFile, systems: Mapping[str, System] = _NONE) -> list[PlanLine]:
+    """What `apply_park` would change, and what only the database has. Raises ConfigError for systems that don't fit."""
     lines: list[PlanLine] = []
     with database_errors():
         lines += _plan_installation(connection, park)
-        for kind, wanted in _wanted(park).items():
+        for kind, wanted in _wanted(park, systems).items():
             found = _found(connection, kind)
             for key, row in wanted.items():
                 if key not in found:
                     lines.append(PlanLine("add", kind, key))
                 elif changed := tuple(name for name in row if found[key][name] != row[name]):
                     lines.append(PlanLine("change", kind, key, changed))
-            lines += [PlanLine("kept", kind, key) for key in found if key not in wanted]
+            lines += [PlanLine(_fate(kind), kind, key) for key in found if key not in wanted]
     return lines
 
 
-def apply_park(connection: Connection, park: ParkFile) -> list[PlanLine]:
-    """Make the database hold what the file says, in one transaction; what only the database has stays."""
+def _fate(kind: str) -> Literal["kept", "remove"]:
+    return "remove" if kind == "system" else "kept"
+
+
+def apply_park(connection: Connection, park: ParkFile, systems: Mapping[str, System] = _NONE) -> list[PlanLine]:
+    """Make the database hold what the file says, in one transaction; what only the database has stays.
+
+    systems: what is installed. Raises ConfigError for systems that don't fit.
+    """
     with database_errors(), connection.transaction():
         connection.execute("SELECT FROM installation FOR UPDATE")
-        lines = plan_park(connection, park)
+        lines = plan_park(connection, park, systems)
         todo = {(line.kind, line.key) for line in lines if line.action != "kept"}
         if not todo:
             return lines
         _save_installation(connection, park)
-        for kind, wanted in _wanted(park).items():
+        for kind, wanted in _wanted(park, systems).items():
             for key, row in wanted.items():
                 if (kind, key) in todo and kind in _SAVERS:
                     _SAVERS[kind](connection, key, row)
+        for id_ in park.system:
+            seed_first(connection, systems[id_])
+        _seed_registers(connection, park, systems)
+        gone = [line.key for line in lines if line.action == "remove"]
+        connection.execute("DELETE FROM system WHERE key = ANY(%s)", (gone,))
         for person in park.person:
             if ("person", person.id) in todo:
                 _add_person(connection, person)
@@ -91,10 +119,19 @@ def apply_park(connection: Connection, park: ParkFile) -> list[PlanLine]:
             """
             UPDATE point p SET asset_id = d.asset_id FROM device d
             WHERE d.stream_id = p.stream_id AND d.key = p.device AND p.asset_id IS DISTINCT FROM d.asset_id
+              AND p.system IS NULL
             """
         )
         connection.execute("UPDATE installation SET config_seq = config_seq + 1, rules_seq = rules_seq + 1")
     return lines
+
+
+def _seed_registers(connection: Connection, park: ParkFile, systems: Mapping[str, System]) -> None:
+    for name, part in park.registers.items():
+        system, _, id_ = name.partition(".")
+        for register in systems[system].registers:
+            if register.id == id_:
+                seed_rows(connection, system, register, part.rows, "park apply")
 
 
 def _plan_installation(connection: Connection, park: ParkFile) -> list[PlanLine]:
@@ -124,20 +161,30 @@ def _found(connection: Connection, kind: str) -> dict[str, _Row]:
     return {row[0]: dict(zip(_COLUMNS[kind], row[1:], strict=True)) for row in connection.execute(query)}
 
 
-def _wanted(park: ParkFile) -> dict[str, dict[str, _Row]]:
+def _wanted(park: ParkFile, systems: Mapping[str, System]) -> dict[str, dict[str, _Row]]:
+    enabled, faults = enable(systems, park.system, "park.toml")
+    if faults:
+        raise ConfigError(faults)
+    rules = {item.id: _rule_row(item, None) for item in park.rule}
+    for each in enabled.values():
+        rules |= {
+            f"{each.system.id}-{item.id}": _rule_row(item, each.system.id) for item in each.system.rules(each.settings)
+        }
     # In the order in which they refer to each other.
     return {
+        "system": {id_: {"settings": settings} for id_, settings in park.system.items()},
         "enterprise": {item.id: _names(item) for item in park.enterprise},
-        "zone": {item.id: _names(item) for item in park.zone},
+        "zone": {item.id: {**_names(item), "outline": [list(corner) for corner in item.outline]} for item in park.zone},
         "asset": {item.id: _asset_row(item) for item in park.asset},
+        "feed": {item.id: {"fed_from": item.fed_from} for item in park.asset},
         "gateway": {item.id: _names(item) for item in park.gateway},
         "device": {device: {"asset": item.id} for item in park.asset for device in item.devices},
-        "rule": {item.id: _rule_row(item) for item in park.rule},
+        "rule": rules,
         "person": {item.id: {} for item in park.person},
     }
 
 
-def _names(item: NamedPart | Asset | RulePart) -> _Row:
+def _names(item: NamedPart | ZonePart | Asset | AlarmRule) -> _Row:
     return {"name_zh": item.name.zh, "name_en": item.name.en}
 
 
@@ -148,10 +195,12 @@ def _asset_row(item: Asset) -> _Row:
         "enterprise": item.enterprise,
         "zone": item.zone,
         "design": dict(item.design),
+        "longitude": None if item.at is None else item.at[0],
+        "latitude": None if item.at is None else item.at[1],
     }
 
 
-def _rule_row(item: RulePart) -> _Row:
+def _rule_row(item: AlarmRule, system: str | None) -> _Row:
     design = item.design_limit
     return {
         "kind": item.kind,
@@ -167,12 +216,13 @@ def _rule_row(item: RulePart) -> _Row:
         "off_delay_ms": round(item.off_delay_s * 1_000),
         "latch": item.latch,
         "priority": item.priority,
-        "cause": item.cause.model_dump(),
-        "consequence": item.consequence.model_dump(),
-        "action": item.action.model_dump(),
+        "cause": asdict(item.cause),
+        "consequence": asdict(item.consequence),
+        "action": asdict(item.action),
         "respond_s": item.respond_s,
         "source": item.source,
         "enabled": item.enabled,
+        "system": system,
     }
 
 
@@ -196,7 +246,7 @@ def _upsert(connection: Connection, table: str, key: str, row: _Row) -> None:
         values=sql.SQL(", ").join(sql.Placeholder() for _ in columns),
         sets=sql.SQL(", ").join(sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(name)) for name in columns),
     )
-    values = [Jsonb(value) if isinstance(value, dict) else value for value in row.values()]
+    values = [Jsonb(value) if isinstance(value, dict | list) else value for value in row.values()]
     connection.execute(query, (key, *values))
 
 
@@ -213,6 +263,12 @@ def _save_asset(connection: Connection, key: str, row: _Row) -> None:
     plain["enterprise_id"] = _id_of(connection, "enterprise", row["enterprise"])
     plain["zone_id"] = _id_of(connection, "zone", row["zone"])
     _upsert(connection, "asset", key, plain)
+
+
+def _save_feed(connection: Connection, key: str, row: _Row) -> None:
+    connection.execute(
+        "UPDATE asset SET fed_from_id = %s WHERE key = %s", (_id_of(connection, "asset", row["fed_from"]), key)
+    )
 
 
 def _save_gateway(connection: Connection, key: str, row: _Row) -> None:
@@ -252,8 +308,10 @@ def _add_person(connection: Connection, person: PersonPart) -> None:
 
 _SAVERS: Final[Mapping[str, Callable[[Connection, str, _Row], None]]] = {
     "enterprise": _save_plain("enterprise"),
+    "system": _save_plain("system"),
     "zone": _save_plain("zone"),
     "asset": _save_asset,
+    "feed": _save_feed,
     "gateway": _save_gateway,
     "device": _save_device,
     "rule": _save_plain("rule"),

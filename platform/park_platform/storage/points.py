@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from park_platform.storage.connect import Connection
 from park_platform.storage.scope import Scope
+from park_sdk.page import Points
 from park_wire.quantities import Text
 
 
@@ -90,6 +91,14 @@ _MATCH: Final = """
            OR p.quantity ILIKE %(pattern)s OR a.key ILIKE %(pattern)s OR a.name_zh ILIKE %(pattern)s
            OR a.name_en ILIKE %(pattern)s)
 """
+_SELECTED: Final = """
+      AND p.gone_at IS NULL
+      AND (%(quantities)s::text[] = '{}' OR p.quantity = ANY(%(quantities)s))
+      AND (%(kinds)s::text[] = '{}' OR a.kind = ANY(%(kinds)s))
+      AND (%(names)s::text[] = '{}' OR p.name = ANY(%(names)s))
+      AND (%(keys)s::text[] = '{}' OR COALESCE(g.key, s.name) || '/' || p.device || '/' || p.name = ANY(%(keys)s))
+    ORDER BY a.key, p.device, p.name, p.id LIMIT %(limit)s
+"""
 _COLUMNS: Final = """
     SELECT p.id, s.name, g.key, p.device, p.name, p.quantity, p.unit, p.low, p.high, p.period_ms, p.max_age_ms,
            a.key, a.kind, a.name_zh, a.name_en, e.key, e.name_zh, e.name_en
@@ -101,6 +110,25 @@ def points(connection: Connection, scope: Scope, asked: PointFilter, *, after: i
     rows = connection.execute(
         _COLUMNS + _FROM + _MATCH + "AND p.id > %(after)s ORDER BY p.id LIMIT %(limit)s",
         {**scope.parameters(), **asked.parameters(), "after": after, "limit": limit},
+    ).fetchall()
+    return [_point(row) for row in rows]
+
+
+def selected_points(connection: Connection, scope: Scope, asked: Points, limit: int) -> list[PointRow]:
+    """Visible points that match every given field of a page's selector, by asset and key. Runs inside `scoped`.
+
+    Points that are read no more are left out.
+    """
+    rows = connection.execute(
+        _COLUMNS + _FROM + _SELECTED,
+        {
+            **scope.parameters(),
+            "quantities": list(asked.quantities),
+            "kinds": list(asked.kinds),
+            "keys": list(asked.keys),
+            "names": list(asked.names),
+            "limit": limit,
+        },
     ).fetchall()
     return [_point(row) for row in rows]
 

@@ -27,7 +27,7 @@ from park_platform.storage.rollup_rows import (
     stream_points,
     write_buckets,
 )
-from park_sdk.frame import Int64s
+from park_sdk.frame import FOREVER, Int32s, Int64s
 
 # A round's readings: about a second of work, so that whoever rolls has time for other things.
 _STEP_READINGS: Final = 1_000_000
@@ -149,6 +149,8 @@ def _roll_live(connection: Connection, store: Store, stream: int, points: Stream
     everyone = np.arange(len(points.point))
     ones = np.ones(len(everyone), np.int64)
     written = write_buckets(connection, store, points, everyone, ones * start, ones * end, replace=False)
+    if written:
+        _derive_again_used(connection, stream, ones[:1] * start, ones[:1] * end)
     if not written and end < target:
         # Nothing was taken and nothing held: go on where readings are.
         following = next_bucket(connection, points, end)
@@ -184,9 +186,65 @@ def _roll_dirty(
     end_due = np.minimum(end_due, done)
     slot, starts, ends = find_touched(connection, points, start_due, end_due, done)
     written = write_buckets(connection, store, points, slot, starts, ends, replace=True)
+    if len(starts):
+        _derive_again_used(connection, stream, starts, ends)
     connection.execute("DELETE FROM dirty WHERE id = ANY(%s)", (marks["id"][end <= limit].tolist(),))
     connection.execute(
         "UPDATE dirty SET from_ts = at_us(%s) WHERE id = ANY(%s)",
         (limit, marks["id"][now_due[end[now_due] > limit]].tolist()),
     )
     return written, bool((end > limit).any())
+
+
+def mark_replaced(connection: Connection, stream: int, changed: Int64s, gone: tuple[Int32s, Int64s]) -> None:
+    """Within a transaction: readings of derived points were written anew; `changed`: their times (µs).
+
+    gone: points and times of those that are no more. What they held is taken back, and what is left is written anew.
+    """
+    mark_dirty(connection, stream, changed, FOREVER)
+    point, time = gone
+    if not len(point):
+        return
+    connection.execute(
+        """
+        WITH held AS (
+          SELECT g.point_id, at_us(g.us) AS ts, p.max_age_ms * interval '1 millisecond' AS max_age
+          FROM unnest(%(point)s::int[], %(time)s::bigint[]) AS g(point_id, us) JOIN point p ON p.id = g.point_id
+        ), taken AS (
+          DELETE FROM rollup_1m b USING held h WHERE b.point_id = h.point_id
+            AND b.bucket >= date_trunc('minute', h.ts) AND b.bucket < h.ts + h.max_age
+            AND b.bucket >= date_trunc('minute', at_us(%(first)s))
+        )
+        INSERT INTO dirty (stream_id, from_ts, to_ts)
+        SELECT %(stream)s, min(ts - max_age), max(ts + max_age) FROM held
+        """,
+        {"stream": stream, "point": point.tolist(), "time": time.tolist(), "first": int(time.min())},
+    )
+
+
+def derive_again(connection: Connection, start: Int64s, end: Int64s) -> None:
+    """Note stretches (µs, whole minutes) in which something came that derivations of the park stream may have used."""
+    _, starts, ends = join_stretches(np.zeros(len(start), np.int64), start, end)
+    connection.execute(
+        """
+        INSERT INTO derive_again (from_ts, to_ts)
+        SELECT at_us(f), at_us(t) FROM unnest(%s::bigint[], %s::bigint[]) AS x(f, t)
+        """,
+        (starts.tolist(), ends.tolist()),
+    )
+
+
+def _derive_again_used(connection: Connection, stream: int, start: Int64s, end: Int64s) -> None:
+    """Note which of the stretches that were written just now derivations have used before.
+
+    Whoever rolls also derives, so that none can use them meanwhile. Nothing is derived from the park stream's minutes.
+    """
+    row = connection.execute(
+        "SELECT us_of(max(d.done)) FROM derived_until d WHERE (SELECT kind FROM stream WHERE id = %s) <> 'park'",
+        (stream,),
+    ).fetchone()
+    if row is None or row[0] is None:
+        return
+    used = start < row[0]
+    if used.any():
+        derive_again(connection, start[used], np.minimum(end[used], row[0]))

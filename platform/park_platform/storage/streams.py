@@ -1,11 +1,12 @@
 """What a worker loads when it takes a gateway's stream, and the small writes besides the commit."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
+from park_platform.derivations import Derivations
 from park_platform.storage.connect import Connection, database_errors
 from park_sdk.frame import FOREVER, NEVER, Int32s, Int64s
 from park_sdk.rules import Phase, Rule, RuleKind, RuleState, RuleTable, StateChanges
@@ -242,15 +243,25 @@ def rules_seq(connection: Connection) -> int:
 
 @dataclass(frozen=True, slots=True)
 class StreamConfig:
-    """A stream's points, ascending, and its rules with their stored state, as of the installation's `rules_seq`."""
+    """A stream's points, ascending, and its rules with their stored state, as of the installation's `rules_seq`.
+
+    derivations: what is computed from its readings, with the state that follows from those that are stored.
+    """
 
     points: Int32s
     rules: StreamRules
     rules_seq: int
+    derivations: Derivations = field(default_factory=Derivations)
+
+
+def event_until(connection: Connection, stream: int) -> int:
+    """The event time up to which a stream's timers have run, µs; NEVER before the first live batch."""
+    row = connection.execute("SELECT us_of(event_until) FROM stream WHERE id = %s", (stream,)).fetchone()
+    return NEVER if row is None or row[0] is None else row[0]
 
 
 def config_of(connection: Connection, stream: int) -> StreamConfig:
-    """Points and rules of a stream."""
+    """Points and rules of a stream, without its derivations."""
     # The number first: what changes while the rest is read is then loaded again.
     seq = rules_seq(connection)
     return StreamConfig(points_of(connection, stream), rules_of(connection, stream), seq)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from park_platform.derivations import Derivations, Fenced, Progress
 from park_platform.storage.readings import Copied
 from park_platform.storage.resets import Reset
 from park_platform.storage.streams import StreamRules
@@ -13,7 +14,7 @@ from park_sdk.rules import StateChanges, Transitions
 from park_wire.batch import Event, Lane
 from park_wire.messages import Hello
 
-Notice: TypeAlias = Literal["gateway-gap", "gateway-conflict", "dead-letter"]
+Notice: TypeAlias = Literal["gateway-gap", "gateway-conflict", "dead-letter", "system-fenced"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +60,20 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Ticked:
-    """What row 6 made of the readings that were stored. `shown`: those that are not late, by (point, time)."""
+    """What row 6 made of the readings that were stored.
+
+    shown: those that are not late, and the derived ones, by (point, time). derived: the derived ones alone. progress:
+    what the derivations carry on.
+    """
 
     shown: Frame
+    derived: Frame
+    progress: Progress
     changes: StateChanges
     transitions: Transitions
 
 
-Tick: TypeAlias = Callable[[Frame, Image, StreamRules, int, Sequence[Reset]], Ticked]
+Tick: TypeAlias = Callable[[Frame, Image, StreamRules, int, Sequence[Reset], Derivations], Ticked]
 
 
 @dataclass(slots=True)
@@ -76,7 +83,8 @@ class Work:
     until: event time before which nothing older will follow live, NEVER when no live batch is in it. filled: seqs of
     declared gaps that came after all. recovered: lanes that were given up and are not lost. tried: sha256 of batches
     that need no count of attempts any more. check_alarms: rules were loaded anew, so alarms may be open that no rule
-    knows. pack: write the packed image.
+    knows. pack: write the packed image. derivations: what is computed from the readings.
+    fenced: derivations that raised before this commit.
     """
 
     claim: Claim
@@ -97,6 +105,8 @@ class Work:
     tried: list[bytes] = field(default_factory=list[bytes])
     check_alarms: bool = False
     pack: bool = False
+    derivations: Derivations = field(default_factory=Derivations)
+    fenced: tuple[Fenced, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

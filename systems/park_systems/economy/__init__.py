@@ -1,0 +1,1 @@
+"""经济运行: activity by electricity, monthly filings of the enterprises, output and tax per mu."""

@@ -1,0 +1,1 @@
+"""安全应急: vessels, pipelines, gas levels and the ledger of special equipment."""

@@ -1,0 +1,1 @@
+"""综合服务: the requests of enterprises, who acts on them, and by when."""
