@@ -374,7 +374,7 @@ export const zh = {
     deleted: "已删除：{key}",
     saved: "已保存：{key}",
     gone: "此记录已被删除。",
-    stepped: "{step}：{key}",
+    stepped: "已{step}：{key}",
     note: "备注（可选）",
     noteNeeded: "说明（必填）",
     validFrom: "生效时间",
