@@ -1,7 +1,7 @@
 """park.toml and what it includes, read and checked as a whole: every fault at once, with file, key and remedy."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -44,12 +44,14 @@ class _Source:
         return not self.faults and all(key in self.files for key in LISTS if key in self.content)
 
 
-def load_park(path: Path, systems: Mapping[str, System]) -> ParkFile:
+def load_park(path: Path, systems: Mapping[str, System], refused: Collection[str] = ()) -> ParkFile:
     """Read park.toml and what it includes. Raises ConfigError with every fault.
 
-    systems: what is installed, for what the park wants of it.
+    systems: what is installed, for what the park wants of it. refused: systems whose package can't be used; what the
+    park wants of them is passed over.
     """
     source = _read_all(path)
+    _pass_over(source, refused)
     _read_registers(source, path.parent, systems)
     faults = list(source.faults)
     places: list[Place] = []
@@ -83,6 +85,14 @@ def _read_all(path: Path) -> _Source:
             elif isinstance(source.content.get(key, []), list):
                 source.add(name, key, items)  # pyright: ignore[reportUnknownArgumentType]
     return source
+
+
+def _pass_over(source: _Source, refused: Collection[str]) -> None:
+    for key in ("system", "registers"):
+        part: Any = source.content.get(key)
+        if isinstance(part, dict):
+            named: dict[str, Any] = part  # pyright: ignore[reportUnknownVariableType]
+            source.content[key] = {name: each for name, each in named.items() if name.split(".")[0] not in refused}
 
 
 def _read_registers(source: _Source, folder: Path, systems: Mapping[str, System]) -> None:

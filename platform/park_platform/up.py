@@ -38,8 +38,8 @@ from park_platform.storage.migrate import database_url, migrate, prepare
 from park_platform.storage.park import apply_park
 from park_platform.storage.people import make_signin_link
 from park_platform.supervise import Event, ParkCommand, Supervisor
-from park_platform.systems import load_systems
-from park_platform.up_steps import Begun, Done, Progress, StepName, Waiting
+from park_platform.systems import find_systems
+from park_platform.up_steps import Begun, Done, LeftOut, Progress, StepName, Waiting
 from park_wire.errors import ConfigError, Fault, ParkError, ServiceError, StoreUnavailable
 from park_wire.quantities import Text
 
@@ -85,11 +85,10 @@ class Park:
         """`site`: a folder with park.toml and gateway.toml (None: the sample park). `without`: parts that do not run.
 
         `patience_s`: how long a database or broker of the park's own is waited for; None: until it is there. Raises
-        ConfigError for a part that there is not, for an address of these servers that can't be one, and for an
-        installed system that does not keep to its contract.
+        ConfigError for a part that there is not, and for an address of these servers that can't be one.
         """
         urls = given(*_SERVERS.values())
-        self._systems = load_systems()
+        self._installed = find_systems()
         self._own_database, self._own_broker = (urls.get(url) for url in _SERVERS.values())
         embedded = [server for server, url in _SERVERS.items() if url not in urls]
         parts = (*embedded, *_PARTS)
@@ -139,6 +138,8 @@ class Park:
             # Before anything runs: it is needed last, and whoever asked for it waits.
             demand_port(self._asked_port, "serve")
         with self._step("site", up_steps.SITE):
+            for fault in self._installed.faults:
+                self._progress(LeftOut("site", up_steps.WITHOUT_PACKAGE, str(fault)))
             park = self._prepare_site()
             gateway = self._gateway_of(park)
         with self._step("database", up_steps.database_step(self._own_database and place_of(self._own_database))):
@@ -253,7 +254,7 @@ class Park:
         done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=60, start_new_session=True)
         if done.returncode != 0:
             raise ServiceError(f"the site's files could not be copied to {self.site_folder}: {done.stderr.strip()}")
-        return load_park(self.site_folder / "park.toml", self._systems)
+        return load_park(self.site_folder / "park.toml", self._installed.systems, self._installed.refused)
 
     def _gateway_of(self, park: ParkFile) -> str:
         """The gateway of this site; a park's other gateways run on boxes of their own."""
@@ -293,7 +294,7 @@ class Park:
 
     def _apply(self, park: ParkFile) -> None:
         with connect(self.database_url("owner"), "park up") as connection:
-            apply_park(connection, park, self._systems)
+            apply_park(connection, park, self._installed.systems, self._installed.refused)
 
     def _embedded_broker(self) -> Broker:
         if self._broker is None:

@@ -29,6 +29,15 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A step goes on without something. `reason`: the sentence of a fault, in English."""
+
+    step: StepName
+    what: Text
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """A step has been done."""
 
@@ -37,8 +46,9 @@ class Done:
     seconds: float
 
 
-Progress: TypeAlias = Callable[[Begun | Waiting | Done], None]
+Progress: TypeAlias = Callable[[Begun | Waiting | LeftOut | Done], None]
 
+WITHOUT_PACKAGE: Final = Text("有系统软件包不可用，其余照常运行", "A system's package can't be used; the others run")
 SITE: Final = Text("复制站点文件", "copies the site's files")
 SCHEMA: Final = Text("准备角色与数据表", "prepares roles and tables")
 FIELD: Final = Text("启动模拟的仪表与控制器", "starts the simulated meters and controllers")

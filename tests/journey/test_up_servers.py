@@ -20,7 +20,7 @@ from park_platform.embedded.broker_accounts import Account
 from park_platform.embedded.ports import choose_port
 from park_platform.embedded.postgres import Postgres
 from park_platform.up import Park
-from park_platform.up_steps import Begun, Done, Waiting
+from park_platform.up_steps import Begun, Done, LeftOut, Waiting
 from support.park import park_folder
 from support.processes import wait_until
 
@@ -140,7 +140,7 @@ def test_an_api_that_misses_its_broker_is_up(service_folder: Path, monkeypatch: 
     monkeypatch.setenv("PARK_MQTT_URL", broker.url("all"))
     waited: list[Waiting] = []
 
-    def follow(news: Begun | Waiting | Done) -> None:
+    def follow(news: Begun | Waiting | LeftOut | Done) -> None:
         if isinstance(news, Begun) and news.step == "field":
             broker.stop()
         if isinstance(news, Waiting):

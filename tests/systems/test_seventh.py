@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from park_platform.systems import load_systems
+from park_platform.systems import find_systems
 from park_sdk.check import check_system
 from park_sdk.derivation import AssetView, Params, StreamDerivation, Window
 from park_sdk.register import Row
@@ -35,7 +35,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def cooling(installed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[System]:
     """The system, loaded as the platform loads it."""
     monkeypatch.setattr(sys, "path", [str(installed), *sys.path])
-    yield load_systems(entry_points_in(installed))["cooling"]
+    yield find_systems(entry_points_in(installed)).systems["cooling"]
     sys.modules.pop("park_seventh", None)
 
 

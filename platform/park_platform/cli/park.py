@@ -10,7 +10,7 @@ from park_platform.park_file import ParkFile, load_park
 from park_platform.settings import required
 from park_platform.storage.connect import connect
 from park_platform.storage.park import PlanLine, apply_park, plan_park
-from park_platform.systems import load_systems
+from park_platform.systems import find_systems
 from park_sdk.system import System
 from park_wire.errors import EXIT_CONFIGURATION, ConfigError
 
@@ -61,9 +61,12 @@ def describe(line: PlanLine) -> str:
 
 
 def _load(file: Path) -> tuple[ParkFile, dict[str, System]]:
+    installed = find_systems()
+    # A package that the park does not use is no fault of the park.
+    for fault in installed.faults:
+        typer.echo(str(fault), err=True)
     try:
-        systems = load_systems()
-        return load_park(file, systems), systems
+        return load_park(file, installed.systems), installed.systems
     except ConfigError as error:
         for fault in error.faults[:_MOST_SHOWN]:
             typer.echo(str(fault), err=True)

@@ -19,7 +19,7 @@ from park_platform.storage.people import Role
 from park_platform.supervise import Ended, Event, NotRestarted, Restarted
 from park_platform.up import Park, SigninLink
 from park_platform.up_check import HOPS, Hop, broken_start, run_check
-from park_platform.up_steps import Begun, Done, Waiting, both
+from park_platform.up_steps import Begun, Done, LeftOut, Waiting, both
 from park_wire.errors import ConfigError, Fault, ParkError
 from park_wire.quantities import Text
 
@@ -113,14 +113,14 @@ def _prove_hops(park: Park) -> list[Hop]:
     return run_check(park, {link.role: link.token for link in links})
 
 
-def show_step(news: Begun | Waiting | Done) -> None:
+def show_step(news: Begun | Waiting | LeftOut | Done) -> None:
     """Print a step on one line: what it does, then how long it took; what it waits for on lines of their own."""
     on_terminal = sys.stdout.isatty()
     lead = f"  {news.step:<9} {both(news.what)}"
     match news:
         case Begun():
             typer.echo(f"{lead} …", nl=not on_terminal)
-        case Waiting(reason=reason):
+        case Waiting(reason=reason) | LeftOut(reason=reason):
             # It follows a step that has begun and not ended its line.
             typer.echo(f"\n{lead}: {reason}" if on_terminal else f"{lead}: {reason}")
         case Done(seconds=seconds):

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import structlog
 
+from park_platform.derivations import Fenced
 from park_platform.operations.grid import Served, make_grid, serve, step_begin, step_ends
 from park_platform.storage.births import lock_config
 from park_platform.storage.connect import Connection
@@ -83,6 +84,7 @@ class Owned:
     image: Image
     assets: tuple[AssetView, ...]
     duties: tuple[Duty, ...]
+    unsaid: tuple[Fenced, ...]
 
 
 def load_owned(
@@ -95,6 +97,8 @@ def load_owned(
         enabled, faults = enable(systems, enabled_settings(connection), "database")
         for fault in faults:
             log.error("system_not_run", key=fault.key, problem=fault.problem, remedy=fault.remedy)
+        # A system that the park relies on and does not have is an alarm.
+        unsaid = tuple(Fenced(fault.key.split(".")[1], "all", f"{fault.problem}; {fault.remedy}") for fault in faults)
         park, points = park_views(connection), point_views(connection, None, derived=True)
         zone = ZoneInfo(park.time_zone)
         planned = [
@@ -125,7 +129,7 @@ def load_owned(
         # After the points: making them has counted it up.
         seq = config_seq(connection)
         config = config_of(connection, claim.stream)
-    return Owned(claim, incarnation, seq, config, recover_image(connection, claim.stream), park.assets, duties)
+    return Owned(claim, incarnation, seq, config, recover_image(connection, claim.stream), park.assets, duties, unsaid)
 
 
 def due_steps(connection: Connection, duty: Duty, done: int | None, until: int) -> tuple[Int64s, bool]:

@@ -111,7 +111,7 @@ class ParkStream:
         owned = load_owned(self.connection, claim, incarnation, self.systems, self.clock(self.connection))
         self._owned, self._checked = owned, False
         # What raised is tried again, and said again if it raises again.
-        self._unsaid = []
+        self._unsaid = list(owned.unsaid)
         return owned
 
     def _steps(self, owned: Owned, until: int) -> _Steps:

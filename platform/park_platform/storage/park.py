@@ -1,6 +1,6 @@
 """Putting park.toml into the database: what would change, and changing it. The database is the truth at run time."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal, LiteralString, TypeAlias
@@ -71,7 +71,12 @@ _SELECTS: Final[dict[str, LiteralString]] = {
 }
 
 
-def plan_park(connection: Connection, park: ParkFile, systems: Mapping[str, System] = _NONE) -> list[PlanLine]:
+def plan_park(
+    connection: Connection,
+    park: ParkFile,
+    systems: Mapping[str, System] = _NONE,
+    refused: Collection[str] = (),
+) -> list[PlanLine]:
     """What `apply_park` would change, and what only the database has. Raises ConfigError for systems that don't fit."""
     lines: list[PlanLine] = []
     with database_errors():
@@ -83,22 +88,26 @@ def plan_park(connection: Connection, park: ParkFile, systems: Mapping[str, Syst
                     lines.append(PlanLine("add", kind, key))
                 elif changed := tuple(name for name in row if found[key][name] != row[name]):
                     lines.append(PlanLine("change", kind, key, changed))
-            lines += [PlanLine(_fate(kind), kind, key) for key in found if key not in wanted]
+            for key in sorted(found.keys() - wanted.keys()):
+                leaves = kind == "system" and key not in refused
+                lines.append(PlanLine("remove" if leaves else "kept", kind, key))
     return lines
 
 
-def _fate(kind: str) -> Literal["kept", "remove"]:
-    return "remove" if kind == "system" else "kept"
-
-
-def apply_park(connection: Connection, park: ParkFile, systems: Mapping[str, System] = _NONE) -> list[PlanLine]:
+def apply_park(
+    connection: Connection,
+    park: ParkFile,
+    systems: Mapping[str, System] = _NONE,
+    refused: Collection[str] = (),
+) -> list[PlanLine]:
     """Make the database hold what the file says, in one transaction; what only the database has stays.
 
-    systems: what is installed. Raises ConfigError for systems that don't fit.
+    systems: what is installed. refused: systems whose package can't be used now; their rules watch on as they are.
+    Raises ConfigError for systems that don't fit.
     """
     with database_errors(), connection.transaction():
         connection.execute("SELECT FROM installation FOR UPDATE")
-        lines = plan_park(connection, park, systems)
+        lines = plan_park(connection, park, systems, refused)
         todo = {(line.kind, line.key) for line in lines if line.action != "kept"}
         if not todo:
             return lines
@@ -167,9 +176,7 @@ def _wanted(park: ParkFile, systems: Mapping[str, System]) -> dict[str, dict[str
         raise ConfigError(faults)
     rules = {item.id: _rule_row(item, None) for item in park.rule}
     for each in enabled.values():
-        rules |= {
-            f"{each.system.id}-{item.id}": _rule_row(item, each.system.id) for item in each.system.rules(each.settings)
-        }
+        rules |= {f"{each.system.id}-{item.id}": _rule_row(item, each.system.id) for item in each.rules}
     # In the order in which they refer to each other.
     return {
         "system": {id_: {"settings": settings} for id_, settings in park.system.items()},
