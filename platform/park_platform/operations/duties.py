@@ -94,7 +94,8 @@ def load_owned(
     with connection.transaction():
         lock_config(connection)
         forget_fenced(connection, claim.stream)
-        enabled, faults = enable(systems, enabled_settings(connection), "database")
+        settings = enabled_settings(connection)
+        enabled, faults = enable(systems, settings, "database")
         for fault in faults:
             log.error("system_not_run", key=fault.key, problem=fault.problem, remedy=fault.remedy)
         # A system that the park relies on and does not have is an alarm.
@@ -115,7 +116,7 @@ def load_owned(
             for asset in mine
             for quantity in derivation.outputs
         ]
-        ids = keep_derived_points(connection, claim.stream, wanted)
+        ids = keep_derived_points(connection, claim.stream, wanted, settings.keys() - enabled.keys())
         duties = tuple(
             Duty(
                 each.system.id,

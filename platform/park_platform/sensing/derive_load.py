@@ -32,7 +32,8 @@ def bind_derivations(connection: Connection, stream: int, systems: Mapping[str, 
 
     Runs inside a transaction that holds the installation's row and the stream's.
     """
-    enabled, faults = enable(systems, enabled_settings(connection), "database")
+    settings = enabled_settings(connection)
+    enabled, faults = enable(systems, settings, "database")
     for fault in faults:
         log.error("system_not_run", key=fault.key, problem=fault.problem, remedy=fault.remedy)
     park, points = park_views(connection), point_views(connection, stream, derived=False)
@@ -47,7 +48,7 @@ def bind_derivations(connection: Connection, stream: int, systems: Mapping[str, 
     wanted: list[Wanted] = []
     for each, derivation, chosen in plans:
         wanted += wanted_points(each.system.id, derivation, chosen)
-    ids = keep_derived_points(connection, stream, wanted)
+    ids = keep_derived_points(connection, stream, wanted, settings.keys() - enabled.keys())
     bounds: list[Bound] = []
     for each, derivation, chosen in plans:
         registers, wrong = rows_in_force(connection, systems, derivation.registers, now)

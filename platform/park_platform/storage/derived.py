@@ -1,6 +1,6 @@
 """What derivations need of the database: assets and points, derived points, past readings, and who is fenced."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,19 +69,22 @@ def point_views(connection: Connection, stream: int | None, *, derived: bool) ->
     return found
 
 
-def keep_derived_points(connection: Connection, stream: int, wanted: Sequence[Wanted]) -> dict[tuple[str, str], int]:
+def keep_derived_points(
+    connection: Connection, stream: int, wanted: Sequence[Wanted], unusable: Collection[str]
+) -> dict[tuple[str, str], int]:
     """Let the stream's derived points be these; returns their ids by (asset, name). Locks nothing by itself.
 
-    A derived point that is no longer wanted counts as gone, as one does that a gateway no longer names.
+    A derived point that is no longer wanted counts as gone, as one does that a gateway no longer names; but the points
+    of `unusable` systems, which the park wants and can't have now, stay: their alarms must not return to normal.
     """
     there = {
         (asset, name): (number, gone, derivation, period)
         for number, asset, name, gone, derivation, period in connection.execute(
             """
             SELECT p.id, p.device, p.name, p.gone_at IS NOT NULL, p.derivation, p.period_ms FROM point p
-            WHERE p.stream_id = %s AND p.system IS NOT NULL
+            WHERE p.stream_id = %s AND p.system IS NOT NULL AND p.system <> ALL(%s)
             """,
-            (stream,),
+            (stream, list(unusable)),
         )
     }
     wishes = {(each.asset, each.name): each for each in wanted}
