@@ -48,7 +48,7 @@ def receive_until(
 @pytest.fixture(autouse=True)
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorter waits; the tests of the rhythm itself set it back."""
-    assert (live.VALUES_EVERY_S, live.HEARTBEAT_EVERY_S) == (1.0, 5.0)
+    assert (live.VALUES_EVERY_S, live.HEARTBEAT_EVERY_S) == (0.5, 5.0)
     monkeypatch.setattr(live, "VALUES_EVERY_S", 0.1)
     monkeypatch.setattr(live, "HEARTBEAT_EVERY_S", 0.5)
 

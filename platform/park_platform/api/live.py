@@ -41,7 +41,7 @@ from park_wire.clock import wall_us
 from park_wire.errors import StoreUnavailable
 
 VERSION: Final = 1
-VALUES_EVERY_S: Final = 1.0
+VALUES_EVERY_S: Final = 0.5
 HEARTBEAT_EVERY_S: Final = 5.0
 POINTS_A_PART: Final = 20_000
 SESSION_ENDED: Final = 4401
