@@ -141,7 +141,7 @@ class Of(StrEnum):
 
     ASSET = "asset"
     FED = "fed"
-    """Assets that name it as `fed_from`: the sub-meters of a meter."""
+    """Assets that name it as `fed_from`: the sub-meters of a meter. One that feeds none gets no output."""
     TOP = "top"
     """Assets of its enterprise that are fed from none of the same enterprise: no sub-meter counts twice."""
     ENTERPRISE = "enterprise"

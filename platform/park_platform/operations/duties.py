@@ -10,7 +10,7 @@ import numpy as np
 import structlog
 
 from park_platform.derivations import Fenced
-from park_platform.operations.grid import Served, make_grid, serve, step_begin, step_ends
+from park_platform.operations.grid import Served, make_grid, related, serve, step_begin, step_ends
 from park_platform.storage.births import lock_config
 from park_platform.storage.connect import Connection
 from park_platform.storage.derived import (
@@ -28,7 +28,7 @@ from park_platform.storage.streams import StreamConfig, config_of
 from park_platform.storage.workers import Claim
 from park_platform.systems import Enabled, enable
 from park_sdk.bind import PointView, Wanted
-from park_sdk.derivation import AssetView, Derived, Params, ParkDerivation, ParkInput
+from park_sdk.derivation import AssetView, Derived, Of, Params, ParkDerivation, ParkInput
 from park_sdk.derive import BadResult
 from park_sdk.frame import Frame, Image, Int32s, Int64s
 from park_sdk.register import Row
@@ -165,7 +165,16 @@ def _assets_of(derivation: ParkDerivation, park: ParkViews) -> tuple[AssetView, 
     return tuple(
         asset
         for asset in park.assets
-        if asset.kind in derivation.kinds and all(name in asset.design for name in derivation.design)
+        if asset.kind in derivation.kinds
+        and all(name in asset.design for name in derivation.design)
+        and all(_feeds(asset, each, park.assets) for each in derivation.inputs if isinstance(each, ParkInput))
+    )
+
+
+def _feeds(asset: AssetView, wanted: ParkInput, assets: Sequence[AssetView]) -> bool:
+    """Whether it has the sub-meters that an input asks for; true for other inputs."""
+    return wanted.of is not Of.FED or any(
+        not wanted.kinds or other.kind in wanted.kinds for other in related(asset, wanted.of, assets)
     )
 
 

@@ -1,9 +1,11 @@
-"""A system that the park wants and whose package can't be used: said as an alarm, and what it left stays as it was."""
+"""Which points park derivations have: of a refused package those that it had, of a meter that feeds none none."""
 
 from collections.abc import Generator
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Final, LiteralString
 
+import numpy as np
 import pytest
 
 from park_platform.operations.park_stream import ParkStream
@@ -11,7 +13,7 @@ from park_platform.park_model import Asset, ParkFile
 from park_platform.storage.connect import Connection
 from park_platform.storage.park import apply_park, plan_park
 from park_platform.storage.rollups import roll_all
-from park_sdk.derivation import MINUTE_US
+from park_sdk.derivation import MINUTE_US, Derived, Figure, Grid, Of, Params, ParkDerivation, ParkInput
 from support.database import ParkDatabase
 from support.intake import apply, park_file
 from support.outlet import now_us
@@ -76,3 +78,26 @@ def test_its_alarms_stay_and_the_park_hears_of_it(
     assert ("tree-much", "returned") in [row[:2] for row in look(state)]
     assert look("SELECT count(*) FROM point WHERE system = 'tree' AND gone_at IS NULL") == [(0,)]
     assert look("SELECT count(*) FROM derivation_fault WHERE system = 'tree'") == [(0,)]
+
+
+def test_an_asset_that_feeds_none_gets_no_figure_about_what_it_feeds(
+    park_database: ParkDatabase, connections: dict[str, Connection]
+) -> None:
+    fed = ParkInput("fed", "pressure", Figure.MEAN, Of.FED, ("vessel",))
+    sub_meters = ParkDerivation("sum", ("vessel", "plant"), (fed,), ("imbalance",), _none)
+    systems = {"tree": replace(SYSTEMS["tree"], derivations=(sub_meters,))}
+    park = content("tree")
+    park = park.model_copy(
+        update={"asset": tuple(asset.model_copy(update={"fed_from": "plant"}) if asset.id != "plant" else asset
+                               for asset in park.asset)}
+    )  # fmt: skip
+    apply(park_database, park, systems)
+    own(connections["ingest"], "north")
+    ParkStream(connections["operate"], systems, lambda _: START).advance()
+    points = "SELECT a.key FROM point p JOIN asset a ON a.id = p.asset_id WHERE p.system = 'tree' AND p.gone_at IS NULL"
+    assert connections["admin"].execute(points).fetchall() == [("plant",)]
+
+
+def _none(grid: Grid, params: Params) -> Derived:
+    nothing = np.empty(0, np.int64)
+    return Derived(nothing, nothing, {"imbalance": np.empty(0)})
