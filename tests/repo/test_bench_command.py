@@ -49,7 +49,7 @@ def test_all_ends_with_how_to_run_the_rest() -> None:
         ["odd_figures", "parts", "small", "quiet", "0.5"],
         ["odd_figures", "engine", "plain"],
     ]
-    assert "park bench kills" in done.stderr.splitlines()[-1]
+    assert "first_run, kills" in done.stderr.splitlines()[-1]
 
 
 @pytest.mark.usefixtures("odd")
