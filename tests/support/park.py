@@ -30,7 +30,7 @@ from park_platform.embedded.unix_user import choose_user
 from park_platform.storage import connect as storage
 from park_platform.supervise import ChildState, Ended, Event
 from park_platform.up import Park, SigninLink
-from park_platform.up_steps import Begun, Done, Waiting
+from park_platform.up_steps import Begun, Done, LeftOut, Waiting
 from park_wire import cbor
 
 _T = TypeVar("_T")
@@ -235,7 +235,7 @@ def taken(port: int) -> Generator[None]:
         thread.join(5)
 
 
-def _say_nothing(_news: Begun | Waiting | Done) -> None:
+def _say_nothing(_news: Begun | Waiting | LeftOut | Done) -> None:
     return
 
 

@@ -1,7 +1,9 @@
 /** Addresses and their views; each view is loaded when it is first opened. The menu is in shell/menu.ts. */
 import { createRouter, createWebHistory, type RouteRecordRaw } from "vue-router";
 
-import type { Messages } from "./i18n/index.ts";
+import { sentenceOf } from "./api/http.ts";
+import { fill, messages, type Messages } from "./i18n/index.ts";
+import { tell } from "./shell/notices.ts";
 
 declare module "vue-router" {
   interface RouteMeta {
@@ -73,3 +75,21 @@ const routes: RouteRecordRaw[] = [
 ];
 
 export const router = createRouter({ history: createWebHistory(import.meta.env.BASE_URL), routes });
+
+// A view that can't be loaded: the server is away, or it has a newer console with other files.
+router.onError((error, to) => {
+  void isOutdated().then((is) => {
+    if (is) location.assign(router.resolve(to).href);
+    else tell(new Error(fill(messages.value.fault.view, { reason: sentenceOf(error) })));
+  });
+});
+
+async function isOutdated(): Promise<boolean> {
+  const own = document.querySelector<HTMLScriptElement>("script[type=module][src]")?.getAttribute("src");
+  try {
+    const page = await fetch(import.meta.env.BASE_URL, { cache: "no-store" });
+    return page.ok && own !== null && own !== undefined && !(await page.text()).includes(own);
+  } catch {
+    return false;
+  }
+}

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import { formatBytes, formatCount, formatReading, formatUnit, formatValue } from "../src/format/number.ts";
 import { isEstimated, isLate, qualityName, severityOf, trustOf } from "../src/format/quality.ts";
 import { formatRecent, formatSpan, formatTime } from "../src/format/time.ts";
+import { type WallKind, wallTyped } from "../src/format/wall.ts";
 import { matching, sorted } from "../src/tables/columns.ts";
 import { csvOf } from "../src/tables/save.ts";
 
@@ -24,13 +25,15 @@ test("values have four digits, and no value is a dash", () => {
   for (const [value, text] of shown) assert.equal(formatValue(value), text);
   assert.equal(formatReading(0.000448, { low: 0, high: 200 }), "0.000");
   assert.equal(formatReading(51.8912, { low: -1e6, high: 1e6 }), "51.9");
+  assert.equal(formatReading(0.7, { low: 0, high: 100 }), "0.700");
+  assert.equal(formatReading(-0.077912, { low: 0, high: 100 }), "−0.0779");
   assert.equal(formatReading(7.123456, { low: 0, high: 14 }), "7.123");
   assert.equal(formatCount(12345), "12 345");
   assert.equal(formatBytes(15_300_000_000), "15.30 GB");
 });
 
 test("units are written as people write them", () => {
-  assert.deepEqual(["m3/h", "mg/m3", "ug/m3", "W/m2", "1", "state", "MPa/min", "uS/cm"].map(formatUnit), [
+  assert.deepEqual(["m3/h", "mg/m3", "ug/m3", "W/m2", "1", "state", "MPa/min", "uS/cm", "kgCO2/kWh"].map(formatUnit), [
     "m³/h",
     "mg/m³",
     "µg/m³",
@@ -39,6 +42,7 @@ test("units are written as people write them", () => {
     "",
     "MPa/min",
     "µS/cm",
+    "kgCO₂/kWh",
   ]);
 });
 
@@ -58,6 +62,28 @@ test("times are the park's", () => {
   ]);
 });
 
+test("a date is read as people type it, and what is none is told apart from nothing", () => {
+  const read: [WallKind, string, string | null][] = [
+    ["date", "2026-11-24", "2026-11-24"],
+    ["date", " 2026/1/2 ", "2026-01-02"],
+    ["date", "2026年11月24日", "2026-11-24"],
+    ["date", "2026-02-29", null],
+    ["date", "11/24/2026", null],
+    ["date", "2026-11-24 10:00", null],
+    ["date", "", ""],
+    ["month", "2026-1", "2026-01"],
+    ["month", "2026年11月", "2026-11"],
+    ["month", "2026-13", null],
+    ["month", "2026-11-24", null],
+    ["datetime", "2026-11-24", "2026-11-24T00:00"],
+    ["datetime", "2026-11-24 9:05", "2026-11-24T09:05"],
+    ["datetime", "2026-11-24T23:59:58", "2026-11-24T23:59:58"],
+    ["datetime", "2026-11-24 24:00", null],
+    ["datetime", "soon", null],
+  ];
+  for (const [kind, text, wall] of read) assert.equal(wallTyped(text, kind), wall, `${kind} ${text}`);
+});
+
 test("quality is told by its severity, reason and marks", () => {
   assert.deepEqual([0x00, 0x43, 0x85, 0xc0, 0x1043].map(severityOf), ["good", "uncertain", "bad", "bad", "uncertain"]);
   assert.deepEqual([0x00, 0x43, 0x85, 0x1085, 0xbf, 0x7f].map(qualityName), [
@@ -74,6 +100,7 @@ test("quality is told by its severity, reason and marks", () => {
 test("a good value is stale when it is too old; a bad one stays bad", () => {
   const at = (time: number, quality = 0): { time: number; quality: number } => ({ time, quality });
   assert.equal(trustOf(undefined, 3000, 0), "none");
+  assert.equal(trustOf(at(0, 0x89), 3000, 0), "none");
   assert.equal(trustOf(at(0), 3000, 5000), "good");
   assert.equal(trustOf(at(0), 3000, 5001), "stale");
   assert.equal(trustOf(at(0, 0x85), 3000, 50_000), "bad");

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from park_platform.access.caller import SESSION_HOURS, identify, sign_in
 from park_platform.api.answers import Answer, AskedText, Both, Time, answer, iso
 from park_platform.api.door import Serving, SignedIn, serving, source_of
-from park_platform.api.problems import Problem
+from park_platform.api.problems import KINDS, Problem
 from park_platform.storage import sessions
 from park_platform.storage.scope import borrowed
 from park_platform.storage.sessions import Session
@@ -32,6 +32,7 @@ _ASK: Final = """<p>点击按钮登录。此链接只能使用一次。</p>
 <p lang="en">Press the button to sign in. The link works once.</p>
 <form method="post"><button type="submit">登录 Sign in</button></form>"""
 _DONE: Final = '<p>您已登录：{zh}。</p><p lang="en">You are signed in as {en}.</p>'
+_REFUSED: Final = '<p>{zh}</p><p lang="en">{en}</p><p><a href="/console/">园枢 Parkhub</a></p>'
 
 Token = Annotated[AskedText, Path(max_length=64, pattern="^[A-Za-z0-9_-]+$")]
 
@@ -64,8 +65,17 @@ def show_link(token: Token) -> Response:
 
 @router.post("/signin/{token}", response_class=HTMLResponse, include_in_schema=False)
 def use_link(request: Request, token: Token) -> Response:
-    """Sign in by the page's button, and go on to the console."""
-    session_token, session = _sign_in(request, token)
+    """Sign in by the page's button, and go on to the console; a browser whose link is refused gets a page."""
+    try:
+        session_token, session = _sign_in(request, token)
+    except Problem as problem:
+        if "text/html" not in request.headers.get("accept", ""):
+            raise
+        kind = KINDS[problem.code]
+        refused = _page(_REFUSED.format(zh=_told(kind.detail.zh, problem), en=_told(kind.detail.en, problem)))
+        refused.status_code = kind.status
+        refused.headers.update(problem.headers)
+        return refused
     person = session.person
     response = _page(_DONE.format(zh=html.escape(person.display_zh), en=html.escape(person.display_en)))
     response.status_code = 303
@@ -138,6 +148,10 @@ def _set_cookie(response: Response, shared: Serving, session_token: str) -> None
         httponly=True,
         samesite="lax",
     )
+
+
+def _told(sentence: str, problem: Problem) -> str:
+    return html.escape(sentence.format_map(problem.fields))
 
 
 def _page(content: str) -> HTMLResponse:

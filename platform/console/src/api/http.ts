@@ -26,6 +26,8 @@ export const caller = {
   language: "zh" as "zh" | "en",
   /** Called when the server no longer knows the session. */
   onSignedOut: (): void => {},
+  /** Called when the server knows another session than this window's. */
+  onOtherSession: (): void => {},
 };
 
 const BASE = "/api/v1";
@@ -103,6 +105,10 @@ async function reach(method: string, url: string, sent: Sent): Promise<Response>
   if (response.ok) return response;
   const problem = await problemOf(response);
   if (problem.status === 401 && problem.code === "sign-in-needed") caller.onSignedOut();
+  if (problem.code === "csrf-token-wrong") {
+    caller.onOtherSession();
+    throw new Problem(problem.status, problem.code, "", otherSession());
+  }
   throw problem;
 }
 
@@ -116,6 +122,12 @@ async function problemOf(response: Response): Promise<Problem> {
 
 function unreachable(): string {
   return caller.language === "zh" ? "无法连接服务器。" : "The server can't be reached.";
+}
+
+function otherSession(): string {
+  return caller.language === "zh"
+    ? "此浏览器的另一窗口已重新登录，本窗口已随之更新。请再试一次。"
+    : "Somebody has signed in in another window of this browser; this one has followed. Do it once more.";
 }
 
 /** The sentence to show for anything that was thrown. */

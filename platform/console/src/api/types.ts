@@ -22,7 +22,6 @@ export type DeadLetter = Schemas["LetterAnswer"];
 export type Quarantined = Schemas["QuarantineAnswer"];
 export type Conflict = Schemas["ConflictAnswer"];
 export type Status = Schemas["StatusAnswer"];
-export type AuditLine = Schemas["AuditAnswer"];
 
 /** Some items; `next`, sent as `cursor`, asks for those that follow. */
 export interface Page<Item> {

@@ -17,7 +17,10 @@ export function formatReading(value: number | null | undefined, point: { low: nu
   const range = Math.max(Math.abs(point.low), Math.abs(point.high));
   if (Number.isInteger(value)) return formatFixed(value, 0);
   if (!Number.isFinite(range) || range <= 0) return formatValue(value);
-  return formatValue(value, Math.min(6, Math.max(1, 6 - Math.ceil(Math.log10(range)))));
+  const decimals = Math.min(6, Math.max(1, 6 - Math.ceil(Math.log10(range))));
+  const size = Math.abs(value ?? 0);
+  // Below one the leading zero takes the place of a digit: 0.700 stands under 1.234.
+  return formatValue(value, size > 0 && size < 1 ? Math.min(decimals, 2 - Math.floor(Math.log10(size))) : decimals);
 }
 
 /** A value with exactly that many decimals. */
@@ -49,6 +52,7 @@ export function formatUnit(unit: string): string {
   return unit
     .replace(/m3\b/g, "m³")
     .replace(/m2\b/g, "m²")
+    .replace(/CO2\b/g, "CO₂")
     .replace(/^u(?=[A-Za-z])/, "µ");
 }
 

@@ -1,8 +1,9 @@
 /** A reading's quality as the screen tells it. The code: platform/park_wire/quality.py. */
 
-/** stale: good once, and too old to count; none: no reading yet. */
+/** stale: good once, and too old to count; none: no reading yet, or none that can have a value. */
 export type Trust = "good" | "uncertain" | "bad" | "stale" | "none";
 
+const WAITING = 0x89;
 const LATE = 1 << 12;
 const ESTIMATED = 1 << 13;
 
@@ -47,9 +48,10 @@ export function isEstimated(quality: number): boolean {
 
 /** How far a reading may be trusted at `now`; `maxAge` and times in ms. */
 export function trustOf(reading: { time: number; quality: number } | undefined, maxAge: number, now: number): Trust {
-  if (reading === undefined) return "none";
+  // What can't have a value yet is no fault.
+  if (reading === undefined || (reading.quality & 0xff) === WAITING) return "none";
   const severity = severityOf(reading.quality);
-  // The stream brings values once a second, so a reading may look that much older than it is.
+  // The stream brings values twice a second, and clocks differ by a little.
   if (severity === "good" && now - reading.time > maxAge + 2000) return "stale";
   return severity;
 }

@@ -4,6 +4,7 @@ export const zh = {
   languageName: "中文",
 
   action: {
+    pickDate: "从日历选择",
     signOut: "退出登录",
     retry: "重试",
     reload: "刷新",
@@ -78,6 +79,7 @@ export const zh = {
     unknown: "报警状态未知",
     counts: "未关闭报警",
     unacknowledged: "{n} 条未确认",
+    unacknowledgedLong: "{n} 条未确认",
     old: "连接中断，可能已变化",
     openList: "打开报警列表",
     sound: "报警声音",
@@ -173,6 +175,12 @@ export const zh = {
     assets: "设备",
     unplaced: "未定位的设备",
     noAssets: "没有可见的设备",
+    abnormal: "当前异常",
+    noAlarm: "没有未关闭的报警",
+    more: "另有 {n} 条，见报警列表",
+    notGood: "不正常的数值",
+    allGood: "全部实测值正常。",
+    ofPoints: "{all} 个中的 {n} 个",
     elsewhere: "其他",
     kind: "类型",
     zone: "区域",
@@ -189,6 +197,8 @@ export const zh = {
     age: "时龄",
     select: "选择",
     trendOf: "{n} 个测点的趋势",
+    channel: "{n} 通道",
+    parts: { in: "进口", out: "出口", a: "A 相", b: "B 相", c: "C 相" },
   },
 
   table: {
@@ -285,6 +295,7 @@ export const zh = {
     notFound: "没有此页面",
     notFoundWhy: "地址 {path} 不对应任何页面。",
     page: "页面出错",
+    view: "页面无法加载，请稍后再试：{reason}",
     start: "控制台无法启动",
     widget: "此版本的控制台不认识部件“{kind}”",
     missingAsset: "没有此设备，或您无权查看：{asset}",
@@ -342,6 +353,7 @@ export const zh = {
     elsewhere: "不在图上：{assets}",
     at: "时间",
     device: "设备",
+    eventWords: { in: "进", out: "出", truck: "货车" },
     noEvents: "尚无此类事件",
   },
 

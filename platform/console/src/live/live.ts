@@ -4,7 +4,7 @@
  *
  * While no live stream can be had, the latest readings are asked for every 10 s instead.
  */
-import { computed, reactive, readonly, shallowReactive } from "vue";
+import { computed, reactive, readonly, shallowReactive, watch } from "vue";
 
 import { readLatest } from "../api/points.ts";
 import { caller } from "../api/http.ts";
@@ -38,6 +38,9 @@ export const live = readonly(state);
 /** ms since the last news; null: none yet. */
 export const silence = computed(() => (state.heardAt === null ? null : Math.max(0, now.value - state.heardAt)));
 
+/** As of when to judge how old readings are: while they come by asking, the last answer, not its age, is in question. */
+export const judgedAt = computed(() => (state.link === "polling" ? (state.heardAt ?? now.value) : now.value));
+
 /** The last reading of a point, reactive. */
 export function reading(point: number): Reading | undefined {
   return readings.get(point);
@@ -49,8 +52,23 @@ export function onAlarmLines(listener: (lines: AlarmLine[], missed: boolean) => 
   return () => lineListeners.delete(listener);
 }
 
-export function startLive(): void {
+/** Do something again when the link is back, as long as the component lives: what could not be read can be now. */
+export function onLinkBack(again: () => void): void {
+  watch(
+    () => state.link,
+    (link) => {
+      if (link === "live") again();
+    },
+  );
+}
+
+/** mayStream: whether this person is admitted to the live stream; an auditor only reads. */
+export function startLive(mayStream: boolean): void {
   stopLive();
+  if (!mayStream) {
+    lose();
+    return;
+  }
   stream = new LiveStream(openSocket, { onMessage: take, onLost: lose, onSessionEnded: () => caller.onSignedOut() });
   stream.start();
   window.addEventListener("online", retryLive);

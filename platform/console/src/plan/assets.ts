@@ -84,7 +84,22 @@ export function mainPoints(key: string, most: number): Point[] {
   const shown = byImportance(list.filter((point) => importance(point) < HIDDEN));
   // One of each quantity: two phases of a current tell less than a current and a power.
   const quantities = new Set<string>();
-  return shown.filter(({ quantity }) => !quantities.has(quantity.id) && quantities.add(quantity.id)).slice(0, most);
+  const units = new Set<string>();
+  return (
+    shown
+      .filter(({ quantity }) => !quantities.has(quantity.id) && quantities.add(quantity.id))
+      // A bare number says nothing on a plan.
+      .filter(({ unit, quantity }) => unit !== "1" || quantity.kind === "state")
+      .filter((point) => !isComputed(point) || Number.isFinite(reading(point.id)?.value))
+      // Numbers stand there without their names: two of one unit could not be told apart.
+      .filter(({ unit, quantity }) => quantity.kind === "state" || (!units.has(unit) && units.add(unit)))
+      .slice(0, most)
+  );
+}
+
+/** A derived value that can't be computed yet tells nothing on a plan; a measured one that never came is missing, and says so. */
+function isComputed(point: Point): boolean {
+  return point.name.includes(".");
 }
 
 /** Where an asset is: its place in park.toml, or where it says that it is. */

@@ -16,6 +16,7 @@ export function textOfField(m: Messages, field: Field, value: unknown): string {
     return known ? both(known.name) : String(value);
   }
   if (field.kind === "datetime") return formatTime(String(value));
+  if (field.id === "asset") return assetName(value);
   if (typeof value === "number") return field.kind === "integer" ? String(value) : formatPlain(value);
   if (Array.isArray(value)) return value.map(String).join(", ");
   return typeof value === "object" ? JSON.stringify(value) : String(value);
@@ -32,6 +33,11 @@ export function withUnit(m: Messages, field: Field, value: unknown): string {
 export function enterpriseName(key: unknown): string {
   const found = park.value?.enterprises.find((one) => one.key === key);
   return found ? both(found.name) : String(key ?? "—");
+}
+
+function assetName(key: unknown): string {
+  const found = park.value?.assets.find((one) => one.key === key);
+  return found ? both(found.name) : String(key);
 }
 
 export function stateName(schema: RegisterSchema, state: string | null): string {

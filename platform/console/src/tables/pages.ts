@@ -7,6 +7,7 @@ import { onScopeDispose, reactive, shallowRef } from "vue";
 
 import { sentenceOf } from "../api/http.ts";
 import type { Page } from "../api/types.ts";
+import { onLinkBack } from "../live/live.ts";
 
 export interface Source<Row> {
   readonly rows: readonly Row[];
@@ -55,6 +56,9 @@ export function usePages<Row>(
     onScopeDispose(() => clearInterval(timer));
   }
   onScopeDispose(() => (turn += 1));
+  onLinkBack(() => {
+    if (state.failure && isWanted()) void load(state.pages === 0);
+  });
 
   return reactive({
     get rows() {

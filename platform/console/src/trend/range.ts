@@ -9,6 +9,7 @@ export type Range = { kind: "last"; ms: number } | ({ kind: "fixed" } & Span);
 
 const HOUR = 3_600_000;
 export const PRESETS: readonly { id: string; ms: number }[] = [
+  { id: "15min", ms: HOUR / 4 },
   { id: "1h", ms: HOUR },
   { id: "8h", ms: 8 * HOUR },
   { id: "24h", ms: 24 * HOUR },
@@ -40,11 +41,11 @@ export function spanOf(range: Range, now: number): Span {
   return range.kind === "fixed" ? range : { start: now - range.ms, end: now };
 }
 
-/** The ids of `?point=1&point=2`, each once, at most so many. */
-export function readPoints(query: Asked, most: number): number[] {
+/** The ids of `?point=1&point=2`, each once. */
+export function readPoints(query: Asked): number[] {
   const given = query["point"];
   const ids = (Array.isArray(given) ? given : [given]).map(Number).filter((id) => Number.isInteger(id) && id > 0);
-  return [...new Set(ids)].slice(0, most);
+  return [...new Set(ids)];
 }
 
 /** Closer (factor < 1) or wider around `at`, which stays where it is. */
@@ -58,6 +59,15 @@ export function zoomed(span: Span, factor: number, at: number, now: number): Spa
 
 export function panned(span: Span, by: number, now: number): Span {
   return within({ start: span.start + by, end: span.end + by }, now);
+}
+
+/** One edge at another time; the other one gives way where it must. */
+export function edged(span: Span, edge: keyof Span, at: number, now: number): Span {
+  const width = span.end - span.start;
+  const next = { ...span, [edge]: at };
+  const fits = next.end - next.start >= NARROWEST && next.end - next.start <= WIDEST;
+  const kept = edge === "start" ? { start: at, end: at + width } : { start: at - width, end: at };
+  return within(fits ? next : kept, now);
 }
 
 /** A stretch that was drawn with the mouse; null when it is too short to mean anything. */

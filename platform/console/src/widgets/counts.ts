@@ -42,7 +42,9 @@ export function countsOf(series: Series, edges: readonly number[], bucketMs: num
     const end = edges[index + 1] ?? start;
     const before = rows.findLast((row) => row.time <= start)?.value;
     const within = rows.filter((row) => row.time > start && row.time <= end);
-    if (within.length === 0) return { start, value: null, isPart: false };
+    // One reading alone says where a counter stands, and nothing of what it has counted.
+    if (within.length === (before === undefined ? 1 : 0) || within.length === 0)
+      return { start, value: null, isPart: false };
     let [last, sum] = [before ?? within[0]?.value ?? 0, 0];
     let isPart = before === undefined;
     for (const { value } of within) {

@@ -1,3 +1,4 @@
+// @ts-check
 // Says what the browser loads before the first page shows, in kB gzip, and fails when it is more than the budget.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -6,17 +7,18 @@ import { gzipSync } from "node:zlib";
 const BUDGET_KB = 350;
 const web = join(import.meta.dirname, "../../park_platform/web");
 
-interface Chunk {
-  file: string;
-  css?: string[];
-  imports?: string[];
-  isEntry?: boolean;
-}
+/** @typedef {{file: string, css?: string[], imports?: string[], isEntry?: boolean}} Chunk */
 
-const manifest = JSON.parse(readFileSync(join(web, ".vite/manifest.json"), "utf8")) as Record<string, Chunk>;
+/** @type {Record<string, Chunk>} */
+const manifest = JSON.parse(readFileSync(join(web, ".vite/manifest.json"), "utf8"));
 
-/** The files that load with a chunk: itself, its style sheets, and what it imports at once. */
-function filesOf(name: string, found: Set<string>): Set<string> {
+/**
+ * The files that load with a chunk: itself, its style sheets, and what it imports at once.
+ * @param {string} name
+ * @param {Set<string>} found
+ * @returns {Set<string>}
+ */
+function filesOf(name, found) {
   const chunk = manifest[name];
   if (chunk === undefined || found.has(chunk.file)) return found;
   found.add(chunk.file);
@@ -25,7 +27,8 @@ function filesOf(name: string, found: Set<string>): Set<string> {
   return found;
 }
 
-function gzipped(file: string): number {
+/** @param {string} file */
+function gzipped(file) {
   return gzipSync(readFileSync(join(web, file)), { level: 9 }).length / 1000;
 }
 
