@@ -13,8 +13,10 @@ from park_platform.park_faults import find_faults
 from park_platform.park_model import LISTS, ParkFile
 from park_sdk.register import Register
 from park_sdk.register_csv import read_csv
+from park_sdk.register_form import FieldFault
 from park_sdk.system import System
 from park_wire.errors import ConfigError, Fault
+from park_wire.quantities import Text
 
 _REMEDIES: Final = {
     "missing": "add it",
@@ -102,32 +104,54 @@ def _read_registers(source: _Source, folder: Path, systems: Mapping[str, System]
         return
     names: dict[str, Any] = wanted  # pyright: ignore[reportUnknownVariableType]
     registers = {f"{system.id}.{each.id}": each for system in systems.values() for each in system.registers}
+    # A name is nowhere only when all files were read.
+    known = {kind: _ids(source, kind) for kind in ("enterprise", "asset")} if source.is_whole() else None
     found: dict[str, Any] = {}
     for name, file in names.items():
         key = f"registers.{as_word(name)}"
         register = registers.get(name)
         if register is None:
-            known = ", ".join(registers) or "none"
-            source.faults.append(Fault(source.main, key, "is no register of an installed system", f"known: {known}"))
+            there = ", ".join(registers) or "none"
+            source.faults.append(Fault(source.main, key, "is no register of an installed system", f"known: {there}"))
         elif not isinstance(file, str):
             source.faults.append(Fault(source.main, key, "is not the name of a CSV file", 'write "file.csv"'))
         else:
-            found[name] = {"file": file, "rows": _csv_rows(folder / file, register, source.faults)}
+            found[name] = {"file": file, "rows": _csv_rows(folder / file, register, known, source.faults)}
     source.content["registers"] = found
 
 
-def _csv_rows(path: Path, register: Register, faults: list[Fault]) -> list[Any]:
+def _csv_rows(
+    path: Path, register: Register, known: Mapping[str, frozenset[Any]] | None, faults: list[Fault]
+) -> list[Any]:
     try:
         content = path.read_bytes()
     except (OSError, ValueError) as error:
         remedy = "check the path and its permissions"
         faults.append(Fault(as_word(path.name), "file", f"can't be read: {error}", remedy))
         return []
-    reading = read_csv(register, content)
+    reading = read_csv(register, content, check=lambda record: _unknown(register, record, known))
     for fault in reading.faults:
         where = f"line {fault.line}" + (f", {fault.field}" if fault.field else "")
         faults.append(Fault(as_word(path.name), where, fault.message.en, "correct this line"))
     return [dict(row.record) for row in reading.rows]
+
+
+def _ids(source: _Source, kind: str) -> frozenset[Any]:
+    items: list[Any] = source.content.get(kind, [])
+    return frozenset(item.get("id") for item in items if isinstance(item, dict) and isinstance(item.get("id"), str))  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+
+
+def _unknown(
+    register: Register, record: Mapping[str, Any], known: Mapping[str, frozenset[Any]] | None
+) -> list[FieldFault]:
+    """What of the enterprise and the assets that a row names is not in the park."""
+    fields = [] if register.enterprise is None else [(register.enterprise, "enterprise")]
+    fields += [(name, "asset") for name in register.assets]
+    return [
+        FieldFault(name, Text(f"园区没有“{record[name]}”", f"there is no {kind} {record[name]!r} in the park"))
+        for name, kind in fields
+        if known is not None and isinstance(record.get(name), str) and record[name] and record[name] not in known[kind]
+    ]
 
 
 def _read(path: Path, faults: list[Fault]) -> dict[str, Any]:

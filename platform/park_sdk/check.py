@@ -22,6 +22,7 @@ from park_sdk.derivation import (
 from park_sdk.derive import derive, fresh_carry
 from park_sdk.frame import Frame
 from park_sdk.register import Row
+from park_sdk.register_form import unshown_fields
 from park_sdk.system import System
 from park_wire.quality import Quality
 from park_wire.quantities import QUANTITIES
@@ -36,7 +37,8 @@ _TOLERANCE: Final = 1e-9
 def check_system(system: object, *, registers: Mapping[str, Sequence[Row]] | None = None) -> list[str]:
     """Every fault that is found; empty for a sound system.
 
-    Tried are: the contract; that a stream derivation gives the same whatever way its readings are cut into frames,
+    Tried are: the contract; that a form can ask every field of registers and reports; that a stream derivation gives
+    the same whatever way its readings are cut into frames,
     forgets what is older than its `window_s`, survives bad readings and stays within its outputs' ranges; that a park
     derivation gives times within its steps. `registers`: rows by "system.register" for derivations that want some; the
     registers' own first rows are used where they are not given.
@@ -44,6 +46,8 @@ def check_system(system: object, *, registers: Mapping[str, Sequence[Row]] | Non
     faults = contract_faults(system)
     if faults or not isinstance(system, System):
         return faults
+    faults += [f"register {each.id!r}: {said}" for each in system.registers for said in unshown_fields(each.model)]
+    faults += [f"report {each.id!r}: {said}" for each in system.reports for said in unshown_fields(each.params)]
     rows: dict[str, Sequence[Row]] = {
         f"{system.id}.{each.id}": [Row(record) for record in each.first] for each in system.registers
     }

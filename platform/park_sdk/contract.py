@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, PydanticUserError, ValidationError
 
 from park_sdk.derivation import EventInput, ParkDerivation, StreamDerivation
 from park_sdk.page import Map, Page, Points, RegisterTable, ReportForm
 from park_sdk.register import Register, label_of
+from park_sdk.register_form import form_schema
 from park_sdk.system import CONTRACT, System
 from park_wire.quantities import QUANTITIES, Text
 
@@ -119,8 +120,8 @@ def _register_faults(system: System) -> Iterator[str]:
         what = f"register {register.id!r}"
         yield from _bad_text(register.name, what)
         fields = register.model.model_fields
-        yield from _unlabelled(register.model, what)
-        named = [*register.key, *([register.enterprise] if register.enterprise else [])]
+        yield from _form_faults(register.model, what)
+        named = [*register.key, *register.assets, *([register.enterprise] if register.enterprise else [])]
         if not register.key:
             yield f"{what} has no key"
         for name in named:
@@ -145,7 +146,12 @@ def _state_faults(register: Register, what: str) -> Iterator[str]:
             yield f"{what} is editable in {state!r}, which is not among its states"
 
 
-def _unlabelled(model: type[BaseModel], what: str) -> Iterator[str]:
+def _form_faults(model: type[BaseModel], what: str) -> Iterator[str]:
+    try:
+        form_schema(model)
+    except PydanticUserError as error:
+        reason = str(error).partition("\n")[0]
+        yield f"{what}: no JSON schema can be made of {model.__name__}, so no form: {type(error).__name__}: {reason}"
     for name, field in model.model_fields.items():
         label = label_of(field)
         if label is None or not label.zh or not label.en:
@@ -156,7 +162,7 @@ def _report_faults(system: System) -> Iterator[str]:
     yield from _bad_ids((report.id for report in system.reports), "report")
     for report in system.reports:
         yield from _bad_text(report.name, f"report {report.id!r}")
-        yield from _unlabelled(report.params, f"report {report.id!r}")
+        yield from _form_faults(report.params, f"report {report.id!r}")
 
 
 def _page_faults(system: System) -> Iterator[str]:

@@ -3,10 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from park_sdk.days import MONTH_PATTERN
 from park_wire.quantities import Text
 
-_ID_PATTERN: Final = r"^[a-z0-9-]{1,32}$"
-_ID_RULE: Final = Text("只能用 1 至 32 个小写字母、数字或连字符", "use 1 to 32 of a-z, 0-9 and -")
+# What a pattern that many fields have is called.
+_PATTERNS: Final[Mapping[str, Text]] = {
+    r"^[a-z0-9-]{1,32}$": Text("只能用 1 至 32 个小写字母、数字或连字符", "use 1 to 32 of a-z, 0-9 and -"),
+    MONTH_PATTERN: Text("须为月份，例如 2026-11", "must be a month, such as 2026-11"),
+}
 
 _NUMBER: Final = Text("须为数字", "must be a number")
 _WHOLE: Final = Text("须为整数", "must be a whole number")
@@ -106,8 +110,8 @@ def words_for(kind: str, context: Mapping[str, Any], said: str, values: Sequence
         return _own(context.get("error"), said)
     if kind == "string_too_short" and context.get("min_length") == 1:
         return Text("不能为空", "must not be empty")
-    if kind == "string_pattern_mismatch" and context.get("pattern") == _ID_PATTERN:
-        return _ID_RULE
+    if kind == "string_pattern_mismatch" and context.get("pattern") in _PATTERNS:
+        return _PATTERNS[context["pattern"]]
     words = _WORDS.get(kind, _NOT_VALID)
     shown = {name: _number(value) for name, value in context.items()}
     return Text(words.zh.format_map(_Said(shown)), words.en.format_map(_Said(shown)))

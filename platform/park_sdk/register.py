@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -48,7 +49,8 @@ class Row:
 class Step:
     """A move of a row's state by a person: return for correction, accept, close.
 
-    check: what stands against it, as sentences in both languages; gets the record as it is and the time.
+    check: what stands against it, as sentences in both languages; gets the record as it is and the time by the park's
+    clock, whose tzinfo is the park's zone.
     note: whether the person must say why.
     """
 
@@ -65,11 +67,13 @@ class Step:
 class Register:
     """A table that people keep.
 
-    model: a row; every field carries a Label. key: the fields that name a row; together they are unique. enterprise:
-    the field that says whose row it is; rows of a register without one belong to the park. readers, writers: who may
-    see and who may change it (an enterprise only its own rows). states: of a row, the first is that of a new one; empty
-    when rows have no states. editable: the states in which a row may be changed. due: when a record in its state ("" if
-    there are none) wants attention. first: rows that the system brings along, each with its source.
+    model: a row; every field carries a Label. key: the fields that name a row; together they are unique, and texts that
+    differ only in blanks around them or in how Unicode composes them are the same. enterprise: the field that says
+    whose row it is; rows of a register without one belong to the park. assets: the fields that name an asset of the
+    park, which must exist (None: no asset). readers, writers: who may see and who may change it (an enterprise only its
+    own rows). states: of a row, the first is that of a new one; empty when rows have no states. editable: the states in
+    which a row may be changed. due: when a row wants attention, by the system's settings and the park's zone. first:
+    rows that the system brings along, each with its source.
     """
 
     id: str
@@ -77,12 +81,13 @@ class Register:
     model: type[BaseModel]
     key: tuple[str, ...]
     enterprise: str | None = None
+    assets: tuple[str, ...] = ()
     readers: frozenset[Role] = EVERYBODY
     writers: frozenset[Role] = frozenset[Role]({"administrator", "operator"})
     states: tuple[tuple[str, Text], ...] = ()
     editable: frozenset[str] = frozenset[str]()
     steps: tuple[Step, ...] = ()
-    due: Callable[[Any, str], datetime | None] | None = None
+    due: Callable[[Row, Any, ZoneInfo], datetime | None] | None = None
     first: tuple[BaseModel, ...] = ()
 
 

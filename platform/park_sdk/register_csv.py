@@ -9,7 +9,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -25,8 +25,9 @@ MOST_FAULTS: Final = 1_000
 _MOST_SHOWN: Final = 50
 
 # Spreadsheets of East Asia take the wide forms for a formula, too.
-_RISKY: Final = "=+\\-@\t\r\n＝＋－＠"
-_ESCAPED: Final = re.compile(f"'*[{_RISKY}]")
+RISKY: Final = frozenset("=+-@\t\r\n＝＋－＠")
+"""With what a cell begins that a spreadsheet computes."""
+_ESCAPED: Final = re.compile(f"'*[{re.escape(''.join(sorted(RISKY)))}]")
 _APOSTROPHES: Final = re.compile("'*")
 # As Excel writes a date that it has read: 2026/1/5.
 _DATE: Final = re.compile(r"(\d{4})[-/.年](\d{1,2})[-/.月](\d{1,2})日?")
@@ -57,7 +58,10 @@ class CsvRow:
 
 @dataclass(frozen=True, slots=True)
 class CsvReading:
-    """A file that was read: its rows, or everything that is wrong with it. lines: rows that were looked at."""
+    """A file that was read: its sound rows, and everything that is wrong with it: then nothing of it may be taken.
+
+    lines: rows that were looked at.
+    """
 
     rows: tuple[CsvRow, ...] = ()
     faults: tuple[LineFault, ...] = ()
@@ -100,12 +104,24 @@ def _cell(column: _Column, value: Any) -> str:
 # in -------------------------------------------------------------------------------------------------------------------
 
 
-def read_csv(register: Register, content: bytes, given: Mapping[str, Any] | None = None) -> CsvReading:
-    """Every row of a file, or every fault of it. `given`: values of fields whose column may be missing or empty."""
+def read_csv(
+    register: Register,
+    content: bytes,
+    given: Mapping[str, Any] | None = None,
+    check: Callable[[Record], Sequence[FieldFault]] = lambda record: (),
+) -> CsvReading:
+    """Every row of a file, and every fault of it.
+
+    Args:
+        register: What the rows are of.
+        content: The file.
+        given: Values of fields whose column may be missing or empty.
+        check: What else is wrong with a row: gets its fields as far as they could be read.
+    """
     text, problem = _decoded(content)
     if text is None:
         return _refused(1, problem)
-    reading = _Reading(register, _columns(register.model), given or {})
+    reading = _Reading(register, _columns(register.model), given or {}, check)
     return reading.read(text)
 
 
@@ -114,6 +130,8 @@ class _Reading:
     register: Register
     columns: Mapping[str, _Column]
     given: Mapping[str, Any]
+    check: Callable[[Record], Sequence[FieldFault]]
+    absent: frozenset[str] = frozenset()
     rows: list[CsvRow] = field(default_factory=list[CsvRow])
     faults: list[LineFault] = field(default_factory=list[LineFault])
     lines_by_key: dict[str, int] = field(default_factory=dict[str, int])
@@ -126,8 +144,11 @@ class _Reading:
             if first is None:
                 return _refused(1, Text("文件是空的", "the file is empty"))
             header = [name.strip() for name in first[1]]
+            if len(header) == 1 and (mark := _separator(header[0], self.columns)):
+                return _refused(first[0], _not_by_comma(mark))
             self.faults += self._header_faults(first[0], header)
-            if self.faults:
+            self.absent = frozenset(self.columns.keys() - header - self.given.keys())
+            if not self.columns.keys() & header:
                 # Every cell would be wrong.
                 return CsvReading((), tuple(self.faults))
             for line, cells in lines:
@@ -140,7 +161,7 @@ class _Reading:
                     break
         except _BadLine as bad:
             self.faults.append(LineFault(bad.line, "", _UNREADABLE))
-        return CsvReading(() if self.faults else tuple(self.rows), tuple(self.faults), self.count)
+        return CsvReading(tuple(self.rows), tuple(self.faults), self.count)
 
     def _header_faults(self, line: int, header: Sequence[str]) -> Iterator[LineFault]:
         for name in dict.fromkeys(header):
@@ -163,18 +184,22 @@ class _Reading:
             self.faults.append(LineFault(line, "", words))
             return
         raw, faults = self._values(header, cells)
-        named = {fault.field for fault in faults}
         record, wrong = read_record(self.register, raw)
-        faults += [fault for fault in wrong if fault.field not in named]
-        if record is None or faults:
-            self.faults += [LineFault(line, fault.field, fault.message) for fault in faults]
-            return
-        content = plain(record)
-        key = key_text(self.register, content)
-        earlier = self.lines_by_key.setdefault(key, line)
+        # A column that is missing is told once, with the header.
+        named = {*self.absent, *(fault.field for fault in faults)}
+        wrong = [fault for fault in wrong if fault.field not in named]
+        named |= {fault.field for fault in wrong}
+        more = [fault for fault in self.check(raw if record is None else plain(record)) if fault.field not in named]
+        faults += [*wrong, *more]
+        content = raw if record is None else plain(record)
+        named |= {fault.field for fault in more}
+        key = None if named & {*self.register.key} else key_text(self.register, content)
+        earlier = line if key is None else self.lines_by_key.setdefault(key, line)
         if earlier != line:
             words = Text(f"与第 {earlier} 行重复", f"is the same as in line {earlier}")
-            self.faults += [LineFault(line, name, words) for name in self.register.key]
+            faults += [FieldFault(name, words) for name in self.register.key]
+        if record is None or key is None or faults:
+            self.faults += [LineFault(line, fault.field, fault.message) for fault in faults]
             return
         self.rows.append(CsvRow(line, content, key))
 
@@ -183,7 +208,7 @@ class _Reading:
         faults: list[FieldFault] = []
         filled = [*cells, *[""] * (len(header) - len(cells))]
         for name, cell in zip(header, filled, strict=False):
-            if name in self.given and not cell.strip():
+            if name not in self.columns or (name in self.given and not cell.strip()):
                 continue
             try:
                 found = _value(self.columns[name], cell)
@@ -241,6 +266,21 @@ def _number_value(text: str) -> Any:
 
 def _unescaped(cell: str) -> str:
     return cell[1:] if cell[:1] == "'" and (_ESCAPED.match(cell) or _APOSTROPHES.fullmatch(cell)) else cell
+
+
+def _separator(header: str, columns: Mapping[str, _Column]) -> str | None:
+    """By what else than commas the names of columns are separated."""
+    return next(
+        (mark for mark in ";\t|，；" if len(columns.keys() & {n.strip() for n in header.split(mark)}) > 1), None
+    )
+
+
+def _not_by_comma(mark: str) -> Text:
+    shown = {"\t": "Tab"}.get(mark, mark)
+    return Text(
+        f"各列须用英文逗号分隔，此文件用的是“{shown}”；请另存为“CSV UTF-8（逗号分隔）”",
+        f'columns are separated by "{shown}", not by commas; save it as "CSV UTF-8 (comma delimited)"',
+    )
 
 
 class _BadLine(Exception):

@@ -2,6 +2,7 @@
 
 import json
 import math
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, TypeVar, cast
@@ -50,6 +51,36 @@ def form_schema(model: type[BaseModel]) -> dict[str, Any]:
     return whole
 
 
+def unshown_fields(model: type[BaseModel]) -> list[str]:
+    """The fields that no form has an input for, as sentences; people would have to write them as JSON."""
+    schema = form_schema(model)
+    return [
+        f"field {name!r} is {problem}; a form asks texts, choices of texts, numbers, yes or no, dates, times and lists "
+        "of texts"
+        for name, part in schema.get("properties", {}).items()
+        if (problem := _unshown(part))
+    ]
+
+
+def _unshown(part: Mapping[str, Any]) -> str | None:
+    members: list[Mapping[str, Any]] = [each for each in part.get("anyOf", ()) if each.get("type") != "null"]
+    if len(members) > 1 or "oneOf" in part:
+        return "of several types"
+    shape = members[0] if members else part
+    choices: list[Any] = [shape["const"]] if "const" in shape else shape.get("enum", [])
+    if any(not isinstance(choice, str) for choice in choices):
+        return "a choice of values that are no texts"
+    match shape.get("type"):
+        case "array" if shape.get("items", {}).get("type") == "string":
+            return None
+        case "string" | "number" | "integer" | "boolean":
+            return None
+        case None if choices:
+            return None
+        case kind:
+            return f"of the type {kind or 'any'}"
+
+
 def _resolved(part: Any, definitions: Mapping[str, Any], within: tuple[str, ...]) -> Any:
     if isinstance(part, list):
         return [_resolved(each, definitions, within) for each in cast("list[Any]", part)]
@@ -94,8 +125,7 @@ def read_record(register: Register, raw: Record) -> tuple[BaseModel | None, list
     read, faults = read_form(register.model, raw)
     named = {fault.field for fault in faults}
     for name in register.key:
-        entered = raw.get(name)
-        if name not in named and (name in raw or read is not None) and _is_blank(read, name, entered):
+        if name not in named and _is_blank(raw.get(name) if read is None else getattr(read, name)):
             faults.append(FieldFault(name, _NEEDED))
     return (None, faults) if faults else (read, [])
 
@@ -113,18 +143,24 @@ def plain(record: BaseModel) -> dict[str, Any]:
 
 
 def key_text(register: Register, record: Record) -> str:
-    """What names a row within its register: the key fields' values as a JSON list."""
-    return json.dumps([record.get(name) for name in register.key], ensure_ascii=False, separators=(",", ":"))
+    """What names a row within its register: the key fields' values as a JSON list.
+
+    Texts are composed and without the blanks around them: what looks the same is the same row.
+    """
+    values = [record.get(name) for name in register.key]
+    alike = [unicodedata.normalize("NFC", each).strip() if isinstance(each, str) else each for each in values]
+    return json.dumps(alike, ensure_ascii=False, separators=(",", ":"))
 
 
 def key_words(key: str) -> str:
-    """A key as people read it."""
-    return " / ".join(value if isinstance(value, str) else json.dumps(value) for value in json.loads(key))
+    """A key as people read it; a field without a value is left out."""
+    values = [value for value in json.loads(key) if value is not None]
+    return " / ".join(value if isinstance(value, str) else json.dumps(value) for value in values)
 
 
-def _is_blank(read: BaseModel | None, name: str, entered: Any) -> bool:
-    value = entered if read is None else getattr(read, name)
-    return value is None or (isinstance(value, str) and not value.strip())
+def _is_blank(value: Any) -> bool:
+    # None is for the model to judge: a limit without an asset is one for all assets.
+    return isinstance(value, str) and not value.strip()
 
 
 # faults ---------------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ A report names its needs first; the platform fetches them within what the reader
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
@@ -14,6 +14,9 @@ from park_sdk.derivation import AssetView
 from park_sdk.frame import Floats, Rows
 from park_sdk.register import EVERYBODY, Role, Row
 from park_wire.quantities import Text
+
+NEWEST: Final = 4_102_444_800_000_000
+"""As of when to ask for a register whose rows say themselves on which days they hold: as people have left it (2100)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +36,16 @@ class TotalsNeed:
 
 @dataclass(frozen=True, slots=True)
 class RegisterNeed:
-    """The rows of any system's register that are in force at `as_of` (µs UTC). Absent and optional: no rows."""
+    """The rows of any system's register that are in force at `as_of` (µs UTC). Absent and optional: no rows.
+
+    A row that is entered later counts from then on, unless its author says otherwise: see NEWEST. enterprise: only its
+    rows.
+    """
 
     register: str
     as_of: int
     optional: bool = False
+    enterprise: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +142,16 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One figure with what it rests on: standard and edition, meters, or the register's row."""
+    """One figure with what it rests on: standard and edition, meters, or the register's row.
+
+    source: a sentence in both languages; a bare str is a name that both share, such as the key of a point.
+    """
 
     id: str
     name: Text
     value: Cell
     unit: str = ""
-    source: str = ""
+    source: Text | str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,10 @@ class StoreUnavailable(StoreError):
     retryable = True
 
 
+class StoreTooSlow(StoreUnavailable):
+    """The store stopped a question that took longer than its role may ask for."""
+
+
 class StoreFull(StoreError):
     """The store has no room left."""
 

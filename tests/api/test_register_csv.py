@@ -73,6 +73,39 @@ def test_ten_faults_are_ten_and_nothing_is_taken(empty: Served) -> None:
     assert [row["key"] for row in rows(empty, "operator")] == ["filed"]
 
 
+def test_ten_faults_of_ten_kinds_are_listed_at_once(empty: Served) -> None:
+    """Of the header, of cells, of rows, and what only the database knows: each is told whatever else is wrong."""
+    step(empty, "operator", added(empty, code="filed"), "file")
+    lines = [
+        "T-1,nobody,tank,1,2026-05-01,1,true,red",
+        "T-2,alpha,kettle,1,2026-05-01,1,true,",
+        "T-3,,tank,many,2026-05-01,1,true,",
+        "T-4,,tank,1,2026-02-30,1,true,",
+        "T-5,,tank,1,2026-05-01,0,true,",
+        "T-6,nobody,tank,1,2026-05-01,1,perhaps,",
+        "T-7,,boiler,31,2026-05-01,1,true,",
+        "T-8,,tank,1,2026-05-01,1,true,,more",
+        "T-9,,tank,1,2026-05-01,1,true,",
+        "T-9 ,,tank,1,2026-05-01,1,true,",
+        "filed,,tank,7,2026-05-01,1,true,",
+    ]
+    expected = [
+        *[(1, "colour"), (1, "remark"), (2, "enterprise"), (3, "kind"), (4, "pressure"), (5, "inspected")],
+        *[(6, "units"), (7, "in_use"), (7, "enterprise"), (8, ""), (9, ""), (11, "code"), (12, "")],
+    ]
+    file = "\n".join([HEAD.replace("remark", "colour"), *lines])
+    for dry_run in ("true", "false"):
+        answer = load(empty, "operator", file, dry_run=dry_run)
+        assert answer.status_code == (200 if dry_run == "true" else 422)
+        assert [(fault["line"], fault["field"]) for fault in answer.json()["faults"]] == expected
+        assert all(fault["message"]["zh"] != fault["message"]["en"] for fault in answer.json()["faults"])
+    assert [row["key"] for row in rows(empty, "operator")] == ["filed"]
+    taken = load(empty, "enterprise", "\n".join([HEAD, "filed,alpha,tank,7,2026-05-01,1,true,", "T,,tank,x,,,,"]))
+    assert [(fault["line"], fault["field"]) for fault in taken.json()["faults"]] == [
+        *[(2, "code"), (3, "pressure"), (3, "inspected")],
+    ]
+
+
 def test_an_enterprise_imports_its_own(empty: Served) -> None:
     head = HEAD.replace(",enterprise", "")
     assert load(empty, "enterprise", f"{head}\nT-1,tank,1,2026-05-01,1,true,").json()["added"] == 1

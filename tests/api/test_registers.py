@@ -7,7 +7,7 @@ import pytest
 
 from park_platform.storage import audit
 from support.ledger_api import DEVICES, ROOT, add, added, device, fault_fields, put, rows, step
-from support.serving import Served
+from support.serving import Served, wait_until
 
 # the form -------------------------------------------------------------------------------------------------------------
 
@@ -64,7 +64,7 @@ def test_a_row_is_added_changed_and_deleted(empty: Served) -> None:
         "units": 1,
         "in_use": True,
     }
-    assert (row["due"], row["editable"], row["steps"]) == ("2027-05-01T00:00:00.000000Z", True, ["file"])
+    assert (row["due"], row["editable"], row["steps"]) == ("2027-04-30T16:00:00.000000Z", True, ["file"])
     assert rows(empty, "operator") == [row]
     changed = put(empty, "operator", row, pressure=2.5)
     assert (changed.status_code, changed.headers["etag"], changed.json()["record"]["pressure"]) == (200, '"2"', 2.5)
@@ -196,6 +196,41 @@ def test_a_step_s_check_refuses_in_words(empty: Served) -> None:
     assert fault_fields(answer) == [""]
     assert answer.json()["faults"][0]["message"] == {"zh": "检验日期在将来", "en": "it was inspected in the future"}
     assert rows(empty, "operator")[0]["state"] == "draft"
+
+
+def test_half_a_key_may_be_empty_and_its_row_is_changed_like_any(empty: Served) -> None:
+    sensors = f"{ROOT}/sensors"
+    alone = add(empty, "operator", {"asset": None, "name": "S-1"}, sensors).json()
+    assert alone["key"] == "S-1"
+    change = {"record": alone["record"], "note": "looked at"}
+    answer = empty.client("operator").put(f"{sensors}/{alone['id']}", json=change, headers={"If-Match": '"1"'})
+    assert answer.json()["version"] == 2
+    assert fault_fields(add(empty, "operator", {"name": " S-1"}, sensors)) == ["asset", "name"]
+    file = empty.client("operator").get(sensors, headers={"Accept": "text/csv"}).content
+    again = empty.client("operator").post(f"{sensors}/import", content=file, params={"dry_run": "true"}).json()
+    assert (again["unchanged"], again["faults"]) == (1, [])
+
+
+def test_an_asset_that_a_row_names_exists(empty: Served) -> None:
+    sensors = f"{ROOT}/sensors"
+    assert add(empty, "operator", {"asset": "tank-beta", "name": "S-2"}, sensors).json()["key"] == "tank-beta / S-2"
+    assert fault_fields(add(empty, "operator", {"asset": "tank-gamma", "name": ""}, sensors)) == ["name", "asset"]
+    file = "asset,name\ntank-alpha,S-3\ntank-gamma,S-4\n"
+    tried = empty.client("operator").post(f"{sensors}/import", content=file, params={"dry_run": "true"}).json()
+    assert [(fault["line"], fault["field"]) for fault in tried["faults"]] == [(3, "asset")]
+
+
+def test_what_is_due_follows_the_settings(empty: Served) -> None:
+    row = added(empty, inspected="2026-05-01")
+    with empty.park.connection() as admin:
+        admin.execute("UPDATE system SET settings = '{\"years\": 3}' WHERE key = 'ledger'")
+        admin.execute("UPDATE installation SET config_seq = config_seq + 1")
+    wait_until(lambda: rows(empty, "operator")[0]["due"] != row["due"], "settings")
+    assert rows(empty, "operator")[0]["due"] == "2029-04-30T16:00:00.000000Z"
+    with empty.park.connection() as admin:
+        admin.execute("UPDATE system SET settings = '{}' WHERE key = 'ledger'")
+        admin.execute("UPDATE installation SET config_seq = config_seq + 1")
+    wait_until(lambda: rows(empty, "operator")[0]["due"] == row["due"], "settings")
 
 
 def test_a_step_may_name_its_version(empty: Served) -> None:

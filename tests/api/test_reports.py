@@ -10,6 +10,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from park_platform.api.reports import DocumentAnswer
+from park_platform.reports import run
+from park_platform.storage.connect import Connection
 from park_platform.storage.registers import seed_first
 from support.serving import CANARY, Served
 from support.trial_system import FORMULA, PARK, TRIAL, WRONG_REPORTS
@@ -65,7 +67,7 @@ def test_a_document_as_json(served: Served) -> None:
     assert row[0] == {"zh": "储罐", "en": CANARY["alpha"]}
     assert 0 < row[4] < 1
     facts = {fact["id"]: fact for fact in told["facts"]}
-    assert (facts["total"]["value"], facts["total"]["unit"], facts["total"]["source"]) == (69.0, "kWh", FORMULA)
+    assert (facts["total"]["value"], facts["total"]["unit"], facts["total"]["source"]["en"]) == (69.0, "kWh", FORMULA)
     assert facts["unknown"]["value"] is None
     assert (facts["price"]["value"], facts["electricity"]["value"]) == (0.5, 0.1229)
     assert datetime.fromisoformat(told["made_at"]).tzinfo
@@ -171,6 +173,14 @@ def test_every_fault_of_the_parameters_is_told(served: Served, params: dict[str,
     assert all(name in told["detail"] for name in fields)
 
 
+def test_parameters_that_do_not_go_together_are_all_named(served: Served) -> None:
+    params = {"year": "2026", "month": "1", "by": "day", "kinds": "electricity-meter"}
+    told = served.client("operator").get(MONTH, params=params).json()
+    assert [fault["field"] for fault in told["faults"]] == [""]
+    assert told["fields"] == list(params)
+    assert "year, month, by, kinds" in told["detail"]
+
+
 @pytest.mark.parametrize("report", [report.id for report in WRONG_REPORTS])
 def test_a_report_that_fails_is_a_problem_of_its_own(
     served: Served, report: str, capsys: pytest.CaptureFixture[str]
@@ -190,6 +200,46 @@ def test_a_report_that_fails_is_a_problem_of_its_own(
     assert len(lines) == 1, "logged once"
     # The others run on.
     assert energies(month(served, "enterprise")) == {"alpha": 69.0}
+
+
+def test_a_report_that_runs_too_long_is_stopped(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "MOST_S", 0.2)
+    for report in ("endless", "endless-needs"):
+        for language, remedy in (("en", "Ask for a shorter time"), ("zh", "请缩短时间段")):
+            headers = {"Accept-Language": language}
+            answer = served.client("operator").get(f"/api/v1/reports/trial/{report}", headers=headers)
+            told = answer.json()
+            assert (answer.status_code, told["code"], told["report"]) == (424, "report-too-long", report)
+            assert report in told["detail"]
+            assert remedy in told["detail"]
+    assert energies(month(served, "enterprise")) == {"alpha": 69.0}
+
+
+def test_a_question_that_the_database_stops_is_a_report_that_took_too_long(served: Served) -> None:
+    with served.park.connection() as admin, served.park.connection() as holder:
+        _limit_statements(admin, "500ms")
+        try:
+            with holder.transaction():
+                holder.execute("LOCK TABLE register_version")
+                answer = served.client("operator").get(MONTH, params=ASKED)
+        finally:
+            _limit_statements(admin, "15s")
+    assert (answer.status_code, answer.json()["code"]) == (424, "report-too-long")
+    assert energies(month(served, "enterprise")) == {"alpha": 69.0}
+
+
+def _limit_statements(admin: Connection, limit: str) -> None:
+    """How long a statement of the API may take, from its next connection on."""
+    admin.execute(f"ALTER ROLE park_api SET statement_timeout = '{limit}'".encode())
+    admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'park_api'")
+
+
+def test_rows_of_an_enterprise_that_the_reader_does_not_see(served: Served) -> None:
+    def asked(role: str, report: str) -> int:
+        return served.client(role).get(f"/api/v1/reports/trial/{report}").status_code
+
+    assert (asked("operator", "rows-of-beta"), asked("enterprise", "rows-of-beta")) == (200, 404)
+    assert (asked("enterprise", "rows-of-alpha"), asked("operator", "rows-of-nobody")) == (200, 404)
 
 
 def test_a_report_for_the_park_s_people_is_for_nobody_else(served: Served) -> None:

@@ -53,7 +53,7 @@ def test_json_has_texts_times_and_numbers() -> None:
     assert told["title"] == {"zh": "能源月报", "en": "Monthly energy report"}
     assert (told["start"], told["end"]) == ("2026-10-31T16:00:00.000000Z", "2026-11-30T16:00:00.000000Z")
     assert [fact["value"] for fact in told["facts"]] == [1234.5, {"zh": "完整", "en": "complete"}, None]
-    assert told["facts"][0]["source"] == "GB/T 2589-2020"
+    assert told["facts"][0]["source"] == {"zh": "GB/T 2589-2020", "en": "GB/T 2589-2020"}
     meters, empty = told["tables"]
     assert meters["columns"][1] == {"id": "energy", "name": {"zh": "电量", "en": "Energy"}, "unit": "kWh", "digits": 1}
     assert meters["rows"] == [["m-1", 1000.25], ["m-2", None], ["m-3", 3.5], ["m-4", 4]]
@@ -140,7 +140,7 @@ def with_rows(rows: Any) -> Document:
         (replace(DOCUMENT, notes=("x",)), "notes are no sequence of Text"),
         (replace(DOCUMENT, tables=(5,)), "tables are no sequence of Table"),
         (replace(DOCUMENT, facts=(Fact("f", Text("a", "a"), {}),)), "fact 'f' has a dict"),  # pyright: ignore[reportArgumentType]
-        (replace(DOCUMENT, facts=(Fact("f", Text("a", "a"), 1, "x", None),)), "fact 'f' has no id"),  # pyright: ignore[reportArgumentType]
+        (replace(DOCUMENT, facts=(Fact("f", Text("a", "a"), 1, "x", None),)), "fact 'f' has a source that"),  # pyright: ignore[reportArgumentType]
         (with_rows([("m-1",)]), "table 'meters', row 1 has 1 cells for 2 columns"),
         (with_rows([("m-1", 1), "ab"]), "table 'meters': rows are no sequence of rows"),
         (with_rows([("m-1", b"x")]), "table 'meters', row 1, column 'energy' holds a bytes"),

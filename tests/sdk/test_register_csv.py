@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -13,7 +14,7 @@ from pydantic import BaseModel, Field
 
 from park_sdk.register import Label, Register
 from park_sdk.register_csv import MOST_ROWS, CsvReading, read_csv, write_csv
-from park_sdk.register_form import plain
+from park_sdk.register_form import FieldFault, plain
 from park_wire.quantities import Text
 from support.ledger_system import DEVICES, FACTORS
 
@@ -26,7 +27,6 @@ def read(*lines: str, encoding: str = "utf-8", **options: Any) -> CsvReading:
 
 
 def faults(reading: CsvReading) -> list[tuple[int, str]]:
-    assert not (reading.rows and reading.faults), "all or nothing"
     return [(fault.line, fault.field) for fault in reading.faults]
 
 
@@ -89,12 +89,45 @@ def test_ten_faults_are_ten() -> None:
     assert reading.faults[6].message == Text("与第 4 行重复", "is the same as in line 4")
 
 
+def test_a_row_that_is_wrong_is_one_of_two_all_the_same() -> None:
+    reading = read(
+        HEAD, "T-1,,tank,1.6,soon,1,true,", LINE, "T-2,,tank,1.6,2026-05-01,1,true,", "T-2,,tank,-1,soon,1,true,"
+    )
+    assert faults(reading) == [(2, "inspected"), (3, "code"), (5, "pressure"), (5, "inspected"), (5, "code")]
+    assert reading.faults[1].message.en == "is the same as in line 2"
+
+
 def test_a_wrong_header_names_every_column() -> None:
     reading = read("code,code,kind,colour,=size,", "T-1,T-1,tank,red,1,")
     assert faults(reading) == [
         *[(1, "code"), (1, "colour"), (1, "=size"), (1, "")],
         *[(1, name) for name in ("enterprise", "pressure", "inspected", "units", "in_use", "remark")],
     ]
+
+
+def test_a_wrong_header_does_not_hide_what_is_wrong_below() -> None:
+    reading = read(HEAD.replace("remark", "colour").replace(",inspected", ""), "T-1,,kettle,-1,1,maybe,red")
+    assert faults(reading) == [
+        *[(1, "colour"), (1, "inspected"), (1, "remark")],
+        *[(2, "kind"), (2, "pressure"), (2, "in_use")],
+    ]
+
+
+@pytest.mark.parametrize("mark", [";", "\t", "|", "，"])
+def test_another_separator_is_named(mark: str) -> None:
+    reading = read(HEAD.replace(",", mark), LINE.replace(",", mark))
+    assert faults(reading) == [(1, "")]
+    assert ("Tab" if mark == "\t" else mark) in reading.faults[0].message.en
+
+
+def test_what_the_platform_has_against_a_row_stands_with_the_rest() -> None:
+    def check(record: Mapping[str, Any]) -> list[FieldFault]:
+        return [FieldFault(name, Text("无", "none")) for name in ("enterprise", "kind") if record.get(name) != "tank"]
+
+    reading = read(HEAD, "T-1,nobody,tank,-1,2026-05-01,1,true,", "T-2,,kettle,1,2026-05-01,1,true,", check=check)
+    # Of a field that can't be read nothing more is said.
+    assert faults(reading) == [(2, "pressure"), (2, "enterprise"), (3, "kind"), (3, "enterprise")]
+    assert reading.rows == ()
 
 
 def test_what_is_given_needs_no_column() -> None:

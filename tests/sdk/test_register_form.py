@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from park_sdk.days import MONTH_PATTERN
 from park_sdk.register import Label, Register
 from park_sdk.register_form import form_schema, key_text, key_words, plain, read_form, read_record, read_stored
 from park_wire.quantities import Text
@@ -143,6 +144,7 @@ class _Everything(BaseModel):
     exact: Annotated[Decimal, Field(max_digits=4, decimal_places=2), Label("小数", "Exact")] = Decimal("1.50")
     text: Annotated[str, Field(min_length=2, max_length=5, pattern="^[a-z]*$"), Label("文", "Text")] = "ab"
     key: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,32}$"), Label("键", "Key")] = "k"
+    month: Annotated[str, Field(pattern=MONTH_PATTERN), Label("月", "Month")] = "2026-11"
     choice: Annotated[Literal["a", "b", 3], Label("选", "Choice")] = "a"
     colour: Annotated[_Colour, Label("色", "Colour")] = _Colour.RED
     day: Annotated[date, Label("日", "Day")] = date(2026, 1, 1)
@@ -164,6 +166,7 @@ EVERYTHING = Register("all", Text("全", "All"), _Everything, ("key",))
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
+        ("month", "2026-13", "a month, such as 2026-11"),
         ("whole", "x", "a whole number"),
         ("whole", 1.5, "a whole number"),
         ("whole", 0, "more than 0"),
@@ -258,3 +261,24 @@ def test_whatever_is_entered_is_read_or_refused_in_words(raw: dict[str, Any]) ->
         (fault.message.zh + fault.message.en).encode()
     if record is not None:
         assert read_record(EVERYTHING, plain(record)) == (record, [])
+
+
+_LIMITS = Register(
+    "limits",
+    Text("限值", "Limits"),
+    type("_Limit", (BaseModel,), {"__annotations__": {"outlet": str | None, "name": str}, "outlet": None}),
+    ("outlet", "name"),
+)
+
+
+def test_half_a_key_may_be_empty_where_its_model_says_so() -> None:
+    record, found = read_record(_LIMITS, {"outlet": None, "name": "so2"})
+    assert (record is not None, found) == (True, [])
+    assert read_record(_LIMITS, {"name": "so2"})[1] == []
+    assert faults(_LIMITS, {"outlet": None, "name": " "}).keys() == {"name"}
+    assert key_words(key_text(_LIMITS, {"outlet": None, "name": "so2"})) == "so2"
+
+
+@pytest.mark.parametrize("other", ["Caf\u00e9 ", " Cafe\u0301", "\u3000Caf\u00e9"])
+def test_keys_that_look_alike_are_one(other: str) -> None:
+    assert key_text(FACTORS, {"fuel": other, "year": 2020}) == key_text(FACTORS, {"fuel": "Caf\u00e9", "year": 2020})

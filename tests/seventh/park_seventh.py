@@ -1,22 +1,22 @@
 """Cooling: how far vessels are from the temperature that they are designed for, and when their coolers are cleaned."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
 from park_sdk.alarm_rule import AlarmRule, Selector, Strict
+from park_sdk.days import Day, day_begins, day_ends, due_by
 from park_sdk.derivation import Columns, Input, Params, State, StreamDerivation, Window
 from park_sdk.page import Alarms, Gauges, Page, Points, RegisterTable, ReportForm, Trend
-from park_sdk.register import Label, Register
+from park_sdk.register import Label, Register, Row
 from park_sdk.report import Column, Data, Document, Fact, Need, RegisterNeed, ReportDef, Table
 from park_sdk.rules import Priority
 from park_sdk.system import System
 from park_wire.quantities import Text
 
-Day = Annotated[date, Field(ge=date(2000, 1, 1), lt=date(2100, 1, 1))]
 VESSELS = ("reactor", "boiler-drum")
 
 
@@ -72,23 +72,30 @@ class Cooler(Strict):
     every: Annotated[int, Field(ge=1, le=3650), Label("清洗周期", "To be cleaned every", unit="d")] = 180
 
 
-def cleaning_due(cooler: Cooler, state: str) -> datetime:
-    """When it is to be cleaned again."""
-    return datetime.combine(cooler.cleaned, time(), UTC) + timedelta(days=cooler.every)
+def cleaning_day(cooler: Cooler) -> date:
+    """The day by which it is to be cleaned again."""
+    return cooler.cleaned + timedelta(days=cooler.every)
 
 
-COOLERS = Register(id="coolers", name=Text("冷却器台账", "Coolers"), model=Cooler, key=("name",), due=cleaning_due)
+def cleaning_due(row: Row, settings: Settings, zone: ZoneInfo) -> datetime:
+    """The end of that day, by the park's clock."""
+    return due_by(cleaning_day(row.record), zone)
+
+
+COOLERS = Register(
+    id="coolers",
+    name=Text("冷却器台账", "Coolers"),
+    model=Cooler,
+    key=("name",),
+    assets=("asset",),
+    due=cleaning_due,
+)
 
 
 class CleaningParams(Strict):
     """The report's one question."""
 
     day: Annotated[Day, Label("日期", "Day")]
-
-
-def day_begins(day: date, zone: ZoneInfo) -> int:
-    """The begin of a day in the park, µs UTC."""
-    return round(datetime.combine(day, time(), zone).timestamp()) * 1_000_000
 
 
 def cleaning_needs(params: CleaningParams, zone: ZoneInfo) -> Mapping[str, Need]:
@@ -99,7 +106,7 @@ def cleaning_needs(params: CleaningParams, zone: ZoneInfo) -> Mapping[str, Need]
 def build_cleaning(params: CleaningParams, data: Data) -> Document:
     """Every cooler with the days until it is to be cleaned; negative when that day has passed."""
     coolers: list[Cooler] = [row.record for row in data.registers["coolers"]]
-    left = [(cleaning_due(cooler, "").date() - params.day).days for cooler in coolers]
+    left = [(cleaning_day(cooler) - params.day).days for cooler in coolers]
     rows = [(cooler.name, cooler.asset, days) for cooler, days in zip(coolers, left, strict=True)]
     columns = (
         Column("name", Text("冷却器", "Cooler")),
@@ -109,8 +116,8 @@ def build_cleaning(params: CleaningParams, data: Data) -> Document:
     return Document(
         title=CLEANING.name,
         start=day_begins(params.day, data.time_zone),
-        end=day_begins(params.day + timedelta(days=1), data.time_zone),
-        facts=(Fact("overdue", Text("超期未清洗", "Overdue"), sum(days < 0 for days in left)),),
+        end=day_ends(params.day, data.time_zone),
+        facts=(Fact("overdue", Text("超期未清洗", "Overdue"), sum(days < 0 for days in left), source=COOLERS.name),),
         tables=(Table("coolers", CLEANING.name, columns, rows),),
     )
 

@@ -1,22 +1,26 @@
 """A small system with registers, for tests of storage, API and console: nothing of it is computed.
 
 `devices` belong to enterprises or to the park, are due, and move from draft to filed to closed. `factors` are the
-park's own and come with two first rows. `secrets` are read by administrators alone.
+park's own and come with two first rows. `secrets` are read by administrators alone. `sensors` name assets of the park,
+or none.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime, time
 from typing import Annotated, Any, Final, Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from park_sdk.register import EVERYBODY, Label, Register, Step
+from park_sdk.register import EVERYBODY, Label, Register, Row, Step
 from park_sdk.system import CONTRACT, System
 from park_wire.quantities import Text
 
 
 class Settings(BaseModel):
-    """Nothing to set."""
+    """After how many years a device is inspected again."""
+
+    years: int = 1
 
 
 class Device(BaseModel):
@@ -52,13 +56,21 @@ class Factor(BaseModel):
     source: Annotated[str, Label("依据", "Source")] = ""
 
 
-def due(device: Any, state: str) -> datetime | None:
+class Sensor(BaseModel):
+    """A sensor of an asset, or one that stands alone: half of its key may be empty."""
+
+    asset: Annotated[str | None, Label("资产", "Asset")] = None
+    name: Annotated[str, Field(min_length=1), Label("名称", "Name")]
+
+
+def due(row: Row, settings: Settings, zone: ZoneInfo) -> datetime | None:
     """A year after the last inspection, as long as the device is not closed. Code "raise" raises."""
+    device: Device = row.record
     if device.code == "raise":
         raise ZeroDivisionError
-    if state == "closed":
+    if row.state == "closed":
         return None
-    return datetime.combine(device.inspected.replace(year=device.inspected.year + 1), time(0), UTC)
+    return datetime.combine(device.inspected.replace(year=device.inspected.year + settings.years), time(0), zone)
 
 
 def not_in_future(device: Any, now: datetime) -> Sequence[Text]:
@@ -109,11 +121,19 @@ SECRETS: Final = Register(
     readers=frozenset({"administrator"}),
     writers=frozenset({"administrator"}),
 )
+SENSORS: Final = Register(
+    id="sensors",
+    name=Text("传感器", "Sensors"),
+    model=Sensor,
+    key=("asset", "name"),
+    assets=("asset",),
+    writers=frozenset({"administrator", "operator"}),
+)
 LEDGER: Final = System(
     id="ledger",
     contract=CONTRACT,
     name=Text("台账", "Ledger"),
     settings=Settings,
     rules=lambda settings: (),
-    registers=(DEVICES, FACTORS, SECRETS),
+    registers=(DEVICES, FACTORS, SECRETS, SENSORS),
 )

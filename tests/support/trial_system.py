@@ -6,10 +6,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from park_sdk.page import Alarms, Bars, Events, Gauges, Map, Page, Points, RegisterTable, ReportForm, Trend, Values
 from park_sdk.register import EVERYBODY, Label, Register, Role
@@ -56,6 +56,12 @@ class Month(BaseModel):
     enterprise: Annotated[str | None, Label("企业", "Enterprise")] = None
     kinds: Annotated[tuple[str, ...], Label("资产类型", "Kinds of asset")] = ()
     by: Annotated[Literal["day", "month"], Label("步长", "Step")] = "month"
+
+    @model_validator(mode="after")
+    def _has_steps(self) -> Self:
+        if self.kinds and self.by == "day" and self.enterprise is None:
+            raise ValueError(Text("按日且限定资产类型时须给出企业", "by day and by kind it is of one enterprise"))
+        return self
 
 
 class Nothing(BaseModel):
@@ -130,6 +136,11 @@ def _happened(params: Nothing, data: Data) -> Document:
 
 def _raise(*_: Any) -> Any:
     raise ZeroDivisionError("a secret of this report")
+
+
+def _endless(*_: Any) -> Any:
+    while True:
+        pass
 
 
 def _document(rows: Any) -> Document:
@@ -240,6 +251,12 @@ TRIAL = System(
             _happened,
         ),
         _report("inner", readers=PARK),
+        _report("endless", document=_endless),
+        _report("endless-needs", needs=_endless),
+        *(
+            _report(f"rows-of-{whose}", needs={"x": RegisterNeed("trial.factors", 0, enterprise=whose)})
+            for whose in ("alpha", "beta", "nobody")
+        ),
         *WRONG_REPORTS,
     ),
     pages=PAGES,

@@ -25,6 +25,7 @@ from pydantic import (
 from starlette.requests import Request
 
 from park_platform.api.problems import Problem
+from park_sdk.register_csv import RISKY
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_ROWS: Final = 1_000
@@ -203,6 +204,6 @@ def csv_response(name: str, head: Sequence[str], rows: Iterable[Sequence[Any]]) 
 
 
 def _plain(cell: Any) -> Any:
-    if isinstance(cell, str) and cell[:1] in {"=", "+", "-", "@", "\t", "\r", "\n"}:
+    if isinstance(cell, str) and cell[:1] in RISKY:
         return "'" + cell
     return _finite(cell)

@@ -2,12 +2,14 @@
 
 import threading
 from collections.abc import Mapping
+from zoneinfo import ZoneInfo
 
 import structlog
 
 from park_platform.api.hub import Hub
 from park_platform.storage.connect import Pool
 from park_platform.storage.derived import enabled_settings
+from park_platform.storage.park_view import park_row
 from park_platform.storage.scope import borrowed
 from park_platform.systems import Enabled, enable
 from park_sdk.system import System
@@ -30,6 +32,7 @@ class EnabledSystems:
         self._lock = threading.Lock()
         self._enabled: Mapping[str, Enabled] = {}
         self._faults: list[Fault] = []
+        self._zone = ZoneInfo("UTC")
         self._said: set[tuple[str, str]] = set()
         self._seq: int | None = None
 
@@ -43,12 +46,18 @@ class EnabledSystems:
             if seq != self._seq:
                 with borrowed(self._pool) as connection:
                     enabled, faults = enable(self._installed, enabled_settings(connection), "database")
+                    self._zone = ZoneInfo(park_row(connection).time_zone)
                 if faults != self._faults:
                     for fault in faults:
                         log.error("system_not_shown", key=fault.key, problem=fault.problem, remedy=fault.remedy)
                 self._enabled, self._faults, self._seq = enabled, faults, seq
                 self._said.clear()
             return self._enabled
+
+    def zone(self) -> ZoneInfo:
+        """The park's time zone. Raises StoreUnavailable."""
+        self.now()
+        return self._zone
 
     def faults(self) -> dict[str, str]:
         """What is wrong with systems that the park has enabled, by their id. Raises StoreUnavailable."""

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection
 
 from park_platform.api.problems import Problem, language_of, problem_response
-from park_wire.errors import ParkError, StoreFull, StoreUnavailable
+from park_wire.errors import ParkError, StoreFull, StoreTooSlow, StoreUnavailable
 from park_wire.quantities import Text
 
 log = structlog.get_logger()
@@ -70,6 +70,8 @@ async def _validation(connection: HTTPConnection, error: Exception) -> Response:
 
 
 async def _park(connection: HTTPConnection, error: Exception) -> Response:
+    if isinstance(error, StoreTooSlow):
+        return await _problem(connection, Problem("query-too-large"))
     if isinstance(error, StoreUnavailable | StoreFull):
         # The watch has logged that the database is gone; not again for each request.
         return await _problem(connection, Problem("database-unavailable", headers={"Retry-After": "5"}))

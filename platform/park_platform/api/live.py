@@ -7,7 +7,7 @@ without a value), `quality` i32 (park_wire/quality.py).
 
 snapshot   all visible points that have a value, in parts of 20,000; `more` tells that a part follows. It comes first,
            and again when what the person may see has changed: it replaces everything shown before.
-values     points that changed since, at most one message a second; intermediate values are left out.
+values     points that changed since, at most two messages a second; intermediate values are left out.
 alarms     `lines` of the journal as they are committed, their times in ISO 8601; `missed` tells that lines were
            dropped for a slow reader, who then reads GET /api/v1/alarms.
 heartbeat  every 5 s: `database` and `broker` tell whether news can come at all.

@@ -131,6 +131,16 @@ KINDS: Final[Mapping[str, Kind]] = {
             "other reports are not affected.",
         ),
     ),
+    "report-too-long": Kind(
+        424,
+        Text("报表生成超时", "The report took too long"),
+        Text(
+            "系统“{system}”的报表“{report}”在 {most_s} 秒内未能完成，已停止；请缩短时间段或只选一家企业，"
+            "若仍如此，请联系该系统的维护者。",
+            "The report {report} of the system {system} was stopped: a step of it took more than {most_s} s. Ask for a "
+            "shorter time or for one enterprise; if that does not help, tell whoever maintains the system.",
+        ),
+    ),
     "register-faults": Kind(
         422,
         Text("填写有误", "Wrong entries"),
@@ -147,7 +157,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "row-state": Kind(
         409,
         Text("记录状态不允许", "Row not in that state"),
-        Text("记录处于“{state}”状态，不能执行此操作。", "The row is {state}; that can't be done to it."),
+        Text("记录的当前状态不允许此操作。", "The state of the row does not allow that."),
     ),
     "row-outdated": Kind(
         412,

@@ -1,6 +1,5 @@
 """Registers (台账): adding, changing and deleting rows, and the steps of their states."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Header
@@ -24,6 +23,7 @@ from park_platform.storage.register_changes import (
     add_row,
     change_row,
     enterprise_ids,
+    known_names,
 )
 from park_platform.storage.register_rows import StoredRow, register_row
 from park_sdk.register_form import FieldFault, Record, key_text, plain, read_record, read_stored
@@ -126,7 +126,7 @@ def take_step(
             raise Problem("row-state", {"state": before.state or ""})
         record, faults = read_stored(desk.register, before.record)
         if record is not None:
-            faults = desk.against(declared, record, datetime.now(UTC))
+            faults = desk.against(declared, record)
         if declared.note and not note:
             faults.append(FieldFault("note", _SAY_WHY))
         if faults:
@@ -169,7 +169,7 @@ def _match(row: StoredRow, if_match: str) -> None:
 
 def _content(connection: Connection, desk: Desk, raw: Record, state: str | None, key: str | None = None) -> RowContent:
     """What was entered, or Problem with everything that is wrong. `key`: the one that the row has and keeps."""
-    known = enterprise_ids(connection)
+    known = known_names(connection, desk.visit.caller.scope)
     filled = dict(raw)
     for field, value in desk.given().items():
         if not filled.get(field):
@@ -177,18 +177,13 @@ def _content(connection: Connection, desk: Desk, raw: Record, state: str | None,
     record, faults = read_record(desk.register, filled)
     named = {fault.field for fault in faults}
     content = filled if record is None else plain(record)
-    if desk.register.enterprise not in named:
-        faults += desk.owner_faults(content, known) if _is_text_or_none(desk.owner(content)) else []
+    faults += [fault for fault in desk.reference_faults(content, known) if fault.field not in named]
     if record is not None and key is not None and key_text(desk.register, content) != key:
         faults += [FieldFault(name, _KEY_STAYS) for name in desk.register.key]
     if faults:
         raise faults_problem(faults)
     owner = desk.owner(content)
-    return RowContent(key_text(desk.register, content), content, known[owner] if owner else None, state)
-
-
-def _is_text_or_none(owner: Any) -> bool:
-    return owner is None or isinstance(owner, str)
+    return RowContent(key_text(desk.register, content), content, known.enterprises[owner] if owner else None, state)
 
 
 def _written(connection: Connection, desk: Desk, row_id: int, before: StoredRow | None, action: str) -> StoredRow:

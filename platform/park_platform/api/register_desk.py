@@ -1,9 +1,10 @@
 """A register as its caller has it before them: what they may do with it, and how its rows are shown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, Field
 
@@ -13,10 +14,10 @@ from park_platform.api.door import Visit
 from park_platform.api.problems import Problem
 from park_platform.api.systems import enabled_system, open_part
 from park_platform.storage.people import Role
-from park_platform.storage.register_changes import Act
+from park_platform.storage.register_changes import Act, Known
 from park_platform.storage.register_rows import Place, StoredRow
-from park_sdk.register import Register, Step
-from park_sdk.register_form import FieldFault, key_words, read_stored
+from park_sdk.register import Register, Row, Step
+from park_sdk.register_form import FieldFault, Record, key_words, read_stored
 from park_wire.clock import wall_us
 from park_wire.quantities import Text
 
@@ -49,11 +50,13 @@ class RowAnswer(Answer):
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """A register of an enabled system, opened by somebody whose role may read it."""
+    """A register of an enabled system, opened by somebody whose role may read it. zone: the park's."""
 
     visit: Visit
     place: Place
     register: Register
+    settings: BaseModel
+    zone: ZoneInfo
 
     @property
     def role(self) -> Role:
@@ -140,16 +143,17 @@ class Desk:
         if due is None or record is None:
             return None
         try:
-            found = due(record, row.state or "")
-            return None if found is None else found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+            read = Row(record, row.state, row.valid_from, row.recorded_at, row.enterprise)
+            found = due(read, self.settings, self.zone)
+            return None if found is None else found if found.tzinfo else found.replace(tzinfo=self.zone)
         except Exception as error:  # noqa: BLE001 - a system's own code: the row is shown without it
             self._say_failed("due", error)
             return None
 
-    def against(self, step: Step, record: BaseModel, now: datetime) -> list[FieldFault]:
+    def against(self, step: Step, record: BaseModel) -> list[FieldFault]:
         """What the step's own check has against it."""
         try:
-            said: Sequence[Text] = step.check(record, now)
+            said: Sequence[Text] = step.check(record, datetime.now(self.zone))
             return [FieldFault("", text) for text in said]
         except Exception as error:  # noqa: BLE001 - a system's own code: the step is refused, and the log says why
             self._say_failed(f"check of step {step.id}", error)
@@ -159,20 +163,32 @@ class Desk:
         where = f"{self.place.system}.{self.place.register}: {what}"
         self.visit.shared.systems.say_failed("register", where, str(error), error)
 
-    def owner(self, record: Mapping[str, Any]) -> str | None:
+    def owner(self, record: Record) -> str | None:
         """Whose row a record says that it is; None for the park."""
         return None if self.register.enterprise is None else record.get(self.register.enterprise) or None
 
-    def owner_faults(self, record: Mapping[str, Any], known: Mapping[str, int]) -> list[FieldFault]:
-        """What is wrong with that: an enterprise writes for itself, others only for enterprises that exist."""
-        owner, field = self.owner(record), self.register.enterprise or ""
-        if self.role is Role.ENTERPRISE:
-            return [] if owner == self.own else [FieldFault(field, _NOT_YOURS)]
-        return [] if owner is None or owner in known else [FieldFault(field, _NO_ENTERPRISE)]
+    def reference_faults(self, record: Record, known: Known) -> list[FieldFault]:
+        """What is wrong with the enterprise and the assets that a record names, as far as it could be read.
+
+        An enterprise writes for itself, others for enterprises that exist; nobody names an asset that they can't see.
+        """
+        owner, field = self.owner(record), self.register.enterprise
+        faults: list[FieldFault] = []
+        if field is not None and self.role is Role.ENTERPRISE and owner != self.own:
+            faults.append(FieldFault(field, _NOT_YOURS))
+        elif field is not None and self.role is not Role.ENTERPRISE and _is_unknown(owner, known.enterprises):
+            faults.append(FieldFault(field, _NO_ENTERPRISE))
+        unknown = [name for name in self.register.assets if _is_unknown(record.get(name), known.assets)]
+        return faults + [FieldFault(name, _NO_ASSET) for name in unknown]
 
     def given(self) -> dict[str, Any]:
         """What an enterprise need not fill in: that the row is its own."""
         return {self.register.enterprise: self.own} if self.own and self.register.enterprise else {}
+
+
+def _is_unknown(named: Any, known: Container[str]) -> bool:
+    """Whether a name is of nothing; what is no name at all, the model refuses."""
+    return isinstance(named, str) and named != "" and named not in known
 
 
 TAKEN: Final = Text("已有相同的记录", "there is already a row like this")
@@ -181,12 +197,14 @@ _CHECK_FAILED: Final = Text(
 )
 _NOT_YOURS: Final = Text("只能登记本企业的记录", "you can only keep rows of your own enterprise")
 _NO_ENTERPRISE: Final = Text("园区没有此企业", "the park has no such enterprise")
+_NO_ASSET: Final = Text("没有此资产，或您无权查看", "there is no such asset, or you may not see it")
 
 
 def open_desk(visit: Visit, system: str, register: str) -> Desk:
     """The register that a request names. Raises Problem. Call it before `visit.read()` and `visit.write()`."""
-    declared = open_part(visit, enabled_system(visit, system).system.registers, register)
-    return Desk(visit, Place(system, register), declared)
+    each = enabled_system(visit, system)
+    declared = open_part(visit, each.system.registers, register)
+    return Desk(visit, Place(system, register), declared, each.settings, visit.shared.systems.zone())
 
 
 def faults_problem(faults: Sequence[FieldFault]) -> Problem:

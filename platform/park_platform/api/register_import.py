@@ -1,7 +1,7 @@
 """Registers (台账): CSV in."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Query
@@ -14,8 +14,8 @@ from park_platform.api.register_desk import TAKEN, Desk, open_desk
 from park_platform.api.systems import Id
 from park_platform.storage import audit
 from park_platform.storage.connect import Connection
-from park_platform.storage.register_changes import Act, Imported, RowContent, enterprise_ids, import_rows
-from park_sdk.register_csv import CsvReading, CsvRow, LineFault, read_csv
+from park_platform.storage.register_changes import Act, Imported, Known, RowContent, import_rows, known_names
+from park_sdk.register_csv import CsvRow, LineFault, read_csv
 from park_wire.quantities import Text
 
 router = APIRouter(tags=["registers"])
@@ -66,14 +66,14 @@ def import_register(
     Rows that the file does not name stay. Every fault is listed: with `dry_run` in the answer, else in the problem.
     """
     desk = open_desk(visit, system, register).for_writing()
-    reading = read_csv(desk.register, file, desk.given())
+    with visit.read() as connection:
+        known = known_names(connection, visit.caller.scope)
+    reading = read_csv(desk.register, file, desk.given(), lambda record: desk.reference_faults(record, known))
     with visit.write() as connection:
-        known = enterprise_ids(connection)
-        faults = [*reading.faults, *_owner_faults(desk, reading, known)]
-        done = Imported((), (), 0, {})
-        if not faults:
-            done = _import(connection, desk, reading.rows, known, desk.act(note, valid_from), dry_run=dry_run)
-            faults = _refused(desk, reading.rows, done)
+        # Also of a file that has faults the sound rows are tried: what is wrong with them is listed with the rest.
+        only_tried = dry_run or bool(reading.faults)
+        done = _import(connection, desk, reading.rows, known, desk.act(note, valid_from), dry_run=only_tried)
+        faults = [*reading.faults, *_refused(desk, reading.rows, done)]
         if not faults and not dry_run:
             _trail(connection, desk, file, done)
     if faults:
@@ -86,25 +86,22 @@ def import_register(
     )
 
 
-def _owner_faults(desk: Desk, reading: CsvReading, known: Mapping[str, int]) -> list[LineFault]:
-    return [
-        LineFault(row.line, fault.field, fault.message)
-        for row in reading.rows
-        for fault in desk.owner_faults(row.record, known)
-    ]
-
-
 def _import(
-    connection: Connection, desk: Desk, rows: tuple[CsvRow, ...], known: Mapping[str, int], act: Act, *, dry_run: bool
+    connection: Connection, desk: Desk, rows: Sequence[CsvRow], known: Known, act: Act, *, dry_run: bool
 ) -> Imported:
     contents = [
-        RowContent(row.key, row.record, known[owner] if (owner := desk.owner(row.record)) else None, desk.first_state)
+        RowContent(
+            row.key,
+            row.record,
+            known.enterprises[owner] if (owner := desk.owner(row.record)) else None,
+            desk.first_state,
+        )
         for row in rows
     ]
     return import_rows(connection, desk.place, contents, act, is_editable=desk.is_editable_in, dry_run=dry_run)
 
 
-def _refused(desk: Desk, rows: tuple[CsvRow, ...], done: Imported) -> list[LineFault]:
+def _refused(desk: Desk, rows: Sequence[CsvRow], done: Imported) -> list[LineFault]:
     return [
         LineFault(rows[number].line, field, TAKEN if refusal == "taken" else _NOT_NOW)
         for number, refusal in done.refused.items()

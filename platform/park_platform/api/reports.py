@@ -13,15 +13,16 @@ from park_platform.api.answers import CSV, JSON, Answer, Both, Time, answer, csv
 from park_platform.api.door import SignedIn, Visit
 from park_platform.api.problems import Problem
 from park_platform.api.systems import Id, enabled_system, open_part
-from park_platform.reports.fetch import EnterpriseUnknown, Reading, park_zone
+from park_platform.reports.fetch import EnterpriseUnknown, NeedWrong, Reading, fetch
 from park_platform.reports.params import read_params
 from park_platform.reports.render import as_json, as_rows
-from park_platform.reports.run import ReportFailed, run_report
+from park_platform.reports.run import MOST_S, ReportFailed, ReportTooLong, build_document, find_needs
 from park_platform.storage.history import QueryTooLarge
 from park_platform.systems import Enabled
 from park_sdk.register_form import FieldFault, form_schema
 from park_sdk.report import ReportDef
 from park_wire.clock import wall_us
+from park_wire.errors import StoreTooSlow
 from park_wire.quantities import Text
 
 router = APIRouter(tags=["reports"])
@@ -51,7 +52,7 @@ class FactAnswer(Answer):
     name: Both
     value: CellAnswer
     unit: str
-    source: str
+    source: Both
 
 
 class ColumnAnswer(Answer):
@@ -117,19 +118,23 @@ def _make(request: Request, visit: Visit, each: Enabled, declared: ReportDef, me
     asked = [(name, text) for name, text in request.query_params.multi_items() if name != _FORMAT]
     params, faults = read_params(declared.params, asked)
     if params is None:
-        raise _wrong(faults)
+        raise _wrong(faults, asked)
     systems = {id_: one.system for id_, one in visit.shared.systems.now().items()}
-    reading = Reading(visit.caller.scope, systems, wall_us())
+    reading, zone = Reading(visit.caller.scope, systems, wall_us()), visit.shared.systems.zone()
     try:
+        needs = find_needs(declared, params, zone)
         with visit.read() as connection:
-            zone = park_zone(connection)
-            document = run_report(connection, reading, each, declared, params)
+            fetched = fetch(connection, reading, needs, each.settings)
+        # Without the connection: the system's code may take its time, and others need the few that there are.
+        document = build_document(declared, params, fetched)
     except EnterpriseUnknown:
         raise Problem("not-found") from None
     except QueryTooLarge as error:
         raise Problem("query-too-large", {"reason": str(error)}) from error
-    except ReportFailed as error:
-        visit.shared.systems.say_failed("report", f"{system}/{report}", error.reason, error.__cause__)
+    except (ReportFailed, NeedWrong, StoreTooSlow) as error:
+        visit.shared.systems.say_failed("report", f"{system}/{report}", str(error), error.__cause__)
+        if isinstance(error, ReportTooLong | StoreTooSlow):
+            raise Problem("report-too-long", {"system": system, "report": report, "most_s": round(MOST_S)}) from error
         raise Problem("report-failed", {"system": system, "report": report}) from error
     person = visit.caller.person
     made_for = Text(person.display_zh, person.display_en)
@@ -153,6 +158,8 @@ def _etag(media: str, body: dict[str, Any], made_for: Text) -> str:
     return f'W/"{hashlib.sha256(content).hexdigest()[:32]}"'
 
 
-def _wrong(faults: list[FieldFault]) -> Problem:
+def _wrong(faults: list[FieldFault], asked: list[tuple[str, str]]) -> Problem:
     told = [{"field": fault.field, "message": {"zh": fault.message.zh, "en": fault.message.en}} for fault in faults]
-    return Problem("parameters-wrong", {"fields": [fault.field for fault in faults], "faults": told})
+    # What does not go together may be any of those that were given.
+    named = [fault.field for fault in faults if fault.field] or list(dict.fromkeys(name for name, _ in asked))
+    return Problem("parameters-wrong", {"fields": named, "faults": told})

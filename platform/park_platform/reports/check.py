@@ -34,7 +34,7 @@ def need_fault(name: str, need: Need) -> str | None:
         case RegisterNeed():
             if not _is_time(need.as_of):
                 return f"needs {name!r}: as_of {need.as_of!r} is no time in µs"
-            words: list[object] = [need.register]
+            words: list[object] = [need.register, *([] if need.enterprise is None else [need.enterprise])]
         case TotalsNeed():
             if not isinstance(need.step_us, SupportsIndex):  # pyright: ignore[reportUnnecessaryIsInstance]
                 return f"needs {name!r}: step_us {need.step_us!r} is no number of µs"
@@ -91,8 +91,10 @@ def _part_faults(document: Document) -> Iterator[str]:
     if not _is_list_of(document.facts, lambda one: isinstance(one, Fact)):
         return
     for fact in document.facts:
-        if not _is_str(fact.id) or not _is_text(fact.name) or not _is_str(fact.unit) or not _is_str(fact.source):
-            yield f"fact {fact.id!r} has no id, name, unit or source"
+        if not _is_str(fact.id) or not _is_text(fact.name) or not _is_str(fact.unit):
+            yield f"fact {fact.id!r} has no id, name or unit"
+        if not _is_str(fact.source) and not _is_text(fact.source):
+            yield f"fact {fact.id!r} has a source that is no text"
 
 
 def _cell_faults(document: Document) -> Iterator[str]:

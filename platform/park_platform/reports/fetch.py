@@ -43,11 +43,6 @@ class Fetched:
     left_out: tuple[str, ...]
 
 
-def park_zone(connection: Connection) -> ZoneInfo:
-    """The park's time zone, in which its months begin."""
-    return ZoneInfo(park_row(connection).time_zone)
-
-
 def fetch(connection: Connection, reading: Reading, needs: Mapping[str, Need], settings: BaseModel) -> Fetched:
     """Everything that the needs name. Runs inside `scoped`.
 
@@ -58,10 +53,10 @@ def fetch(connection: Connection, reading: Reading, needs: Mapping[str, Need], s
     found_totals: dict[str, Totals] = {}
     found_alarms: dict[str, Sequence[AlarmView]] = {}
     for name, need in needs.items():
-        if isinstance(need, RegisterNeed):
-            continue
         if need.enterprise is not None and need.enterprise not in enterprises:
             raise EnterpriseUnknown(need.enterprise)
+        if isinstance(need, RegisterNeed):
+            continue
         if isinstance(need, TotalsNeed):
             found_totals[name] = _totals(connection, reading, name, need)
         else:
@@ -107,18 +102,22 @@ def _registers(
     kept = {f"{id_}.{register.id}" for id_, system in reading.systems.items() for register in system.registers}
     found: dict[str, Sequence[Row]] = {}
     left_out: list[str] = []
-    by_time: dict[int, dict[str, str]] = {}
+    by_time: dict[int, dict[str, RegisterNeed]] = {}
     for name, need in needs.items():
         if not isinstance(need, RegisterNeed):
             continue
         if need.register in kept:
-            by_time.setdefault(need.as_of, {})[name] = need.register
+            by_time.setdefault(need.as_of, {})[name] = need
         elif need.optional:
             found[name] = ()
         else:
             raise NeedWrong(f"needs {name!r}: no enabled system keeps the register {need.register!r}")
     for as_of, wanted in by_time.items():
-        rows, wrong = rows_in_force(connection, reading.systems, sorted(set(wanted.values())), as_of)
-        found |= {name: rows[register] for name, register in wanted.items()}
+        rows, wrong = rows_in_force(
+            connection, reading.systems, sorted({need.register for need in wanted.values()}), as_of
+        )
+        for name, need in wanted.items():
+            all_rows = rows[need.register]
+            found[name] = [row for row in all_rows if need.enterprise in (None, row.enterprise)]
         left_out += wrong
     return found, left_out

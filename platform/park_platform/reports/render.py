@@ -25,7 +25,7 @@ def as_json(document: Document) -> dict[str, Any]:
                 "name": _both(fact.name),
                 "value": _json_cell(fact.value),
                 "unit": fact.unit,
-                "source": fact.source,
+                "source": _both(fact.source),
             }
             for fact in document.facts
         ],
@@ -60,7 +60,7 @@ def as_rows(document: Document, zone: ZoneInfo, *, made_at: int, made_for: Text)
         yield ()
         yield FACT_HEAD
         for fact in document.facts:
-            yield fact.id, fact.name.zh, fact.name.en, _csv_cell(fact.value), fact.unit, fact.source
+            yield fact.id, fact.name.zh, fact.name.en, _csv_cell(fact.value), fact.unit, _csv_cell(fact.source)
     for table in document.tables:
         yield ()
         yield table.name.zh, table.name.en
@@ -73,7 +73,9 @@ def as_rows(document: Document, zone: ZoneInfo, *, made_at: int, made_for: Text)
             yield "说明 Note", note.zh, note.en
 
 
-def _both(text: Text) -> dict[str, str]:
+def _both(text: Text | str) -> dict[str, str]:
+    if isinstance(text, str):
+        return {"zh": text, "en": text}
     return {"zh": text.zh, "en": text.en}
 
 

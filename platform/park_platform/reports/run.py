@@ -1,18 +1,20 @@
 """Having a report built: its system's code runs here and nowhere else, and whatever it does, it ends in one error."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Final, TypeVar
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
 from park_platform.reports.check import document_faults, need_fault, need_faults
-from park_platform.reports.fetch import NeedWrong, Reading, fetch, park_zone
-from park_platform.storage.connect import Connection
-from park_platform.systems import Enabled
-from park_sdk.report import Document, ReportDef
+from park_platform.reports.fetch import Fetched
+from park_platform.reports.limit import call_within
+from park_sdk.report import Document, Need, ReportDef
 from park_wire.quantities import Text
 
+MOST_S: Final = 15.0
+"""How long a report's own code may take, each of its two functions; as long as a statement of the API's role may."""
 _Made = TypeVar("_Made")
 
 
@@ -26,22 +28,21 @@ class ReportFailed(Exception):
         return self.reason
 
 
-def run_report(
-    connection: Connection, reading: Reading, each: Enabled, report: ReportDef, params: BaseModel
-) -> Document:
-    """The document of a report for these parameters. Runs inside `scoped`.
+class ReportTooLong(ReportFailed):
+    """A report's code was stopped because it ran too long."""
 
-    Raises ReportFailed, EnterpriseUnknown and QueryTooLarge.
-    """
-    zone = park_zone(connection)
+
+def find_needs(report: ReportDef, params: BaseModel, zone: ZoneInfo) -> Mapping[str, Need]:
+    """What a report asks for with these parameters. Raises ReportFailed."""
     needs = _guarded("needs", lambda: report.needs(params, zone))
     faults = need_faults(needs) or [fault for name, need in needs.items() if (fault := need_fault(name, need))]
     if faults:
         raise ReportFailed("; ".join(faults))
-    try:
-        fetched = fetch(connection, reading, needs, each.settings)
-    except NeedWrong as error:
-        raise ReportFailed(str(error)) from error
+    return needs
+
+
+def build_document(report: ReportDef, params: BaseModel, fetched: Fetched) -> Document:
+    """The document of a report. Raises ReportFailed."""
     document = _guarded("build", lambda: report.build(params, fetched.data))
     if faults := document_faults(document):
         raise ReportFailed("; ".join(faults))
@@ -58,6 +59,13 @@ def _left_out(rows: int) -> Text:
 
 
 def _guarded(what: str, call: Callable[[], _Made]) -> _Made:
+    try:
+        return call_within(MOST_S, lambda: _told(what, call))
+    except TimeoutError as error:
+        raise ReportTooLong(f"{what}: {error}") from None
+
+
+def _told(what: str, call: Callable[[], _Made]) -> _Made:
     try:
         return call()
     except Exception as error:  # the boundary towards a system's code

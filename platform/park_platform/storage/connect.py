@@ -9,7 +9,7 @@ from psycopg import errors
 from psycopg.rows import TupleRow
 from psycopg_pool import ConnectionPool
 
-from park_wire.errors import StoreError, StoreFull, StoreUnavailable
+from park_wire.errors import StoreError, StoreFull, StoreTooSlow, StoreUnavailable
 
 Connection: TypeAlias = psycopg.Connection[TupleRow]
 Pool: TypeAlias = ConnectionPool[Connection]
@@ -58,11 +58,13 @@ def pool(url: str, application: str, *, most: int = 8) -> Pool:
 
 @contextmanager
 def database_errors() -> Generator[None]:
-    """Turn the driver's errors into StoreUnavailable, StoreFull and StoreError."""
+    """Turn the driver's errors into StoreUnavailable, StoreTooSlow, StoreFull and StoreError."""
     try:
         yield
     except (errors.DiskFull, errors.OutOfMemory) as error:
         raise StoreFull(f"the database has no room: {error}; free space on its disk") from error
+    except errors.QueryCanceled as error:
+        raise StoreTooSlow(f"the database stopped a question: {str(error).strip()}; ask for less at once") from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         reason = str(error).strip() or type(error).__name__
         raise StoreUnavailable(

@@ -12,6 +12,7 @@ from psycopg import Rollback
 
 from park_platform.storage.connect import Connection, database_errors
 from park_platform.storage.register_rows import Place
+from park_platform.storage.scope import Scope
 
 ADDED: Final = "added"
 CHANGED: Final = "changed"
@@ -51,9 +52,25 @@ class Imported:
     refused: Mapping[int, Refusal]
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a row may name. enterprises: the id of every one, by key. assets: the keys of those that its author sees."""
+
+    enterprises: Mapping[str, int]
+    assets: frozenset[str]
+
+
 def enterprise_ids(connection: Connection) -> dict[str, int]:
     """The id of every enterprise, by key."""
     return dict(connection.execute("SELECT key, id FROM enterprise").fetchall())
+
+
+def known_names(connection: Connection, scope: Scope) -> Known:
+    """What somebody's rows may name. Runs inside `scoped`."""
+    assets = connection.execute(
+        "SELECT key FROM asset WHERE %(park)s OR enterprise_id = ANY(%(tenants)s)", scope.parameters()
+    ).fetchall()
+    return Known(enterprise_ids(connection), frozenset(key for (key,) in assets))
 
 
 def add_row(connection: Connection, place: Place, content: RowContent, act: Act) -> int | None:
