@@ -21,7 +21,7 @@ BROAD_HANDLERS: dict[str, tuple[int, str]] = {
     ),
     "platform/park_platform/derivations.py": (2, "a system's own code: it is fenced and the others run on"),
     "platform/park_platform/operations/duties.py": (1, "a system's own code: it is fenced and the others run on"),
-    "platform/park_platform/systems.py": (1, "somebody else's package: whatever it does, the others are named too"),
+    "platform/park_platform/systems.py": (2, "somebody else's package: whatever it does, the others are named too"),
     "platform/park_sdk/check.py": (1, "a system on trial: whatever it raises is the finding"),
     "platform/park_platform/api/boundary.py": (1, "the process towards its callers: any fault is answered and logged"),
     "platform/park_platform/api/register_desk.py": (

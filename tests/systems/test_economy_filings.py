@@ -1,6 +1,6 @@
 """Filings: who may do what, what is owed, and the figures of accepted months, worked out by hand."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -214,7 +214,9 @@ def test_what_can_not_be_so_is_not_submitted(fields: dict[str, Any], word: str) 
 
 def test_a_month_can_be_submitted_once_it_is_over_in_the_park() -> None:
     (submit,) = [step for step in FILINGS.steps if step.id == "submit"]
-    assert not submit.check(filing("2026-11"), datetime(2026, 11, 30, 16, 0, tzinfo=UTC))
+    begins = datetime(2026, 12, 1, tzinfo=SHANGHAI)
+    assert not submit.check(filing("2026-11"), begins)
+    assert submit.check(filing("2026-11"), begins - timedelta(seconds=1))
 
 
 def test_a_standstill_can_be_filed() -> None:
@@ -227,10 +229,12 @@ def test_a_filing_is_due_while_it_lies_with_the_enterprise() -> None:
     due = FILINGS.due
     assert due is not None
     # The end of November 15th in the park is 16:00 UTC.
-    assert due(filing("2026-10"), "draft") == datetime(2026, 11, 15, 16, 0, tzinfo=UTC)
-    assert due(filing("2025-12"), "returned") == datetime(2026, 1, 15, 16, 0, tzinfo=UTC)
-    assert due(filing(), "submitted") is None
-    assert due(filing(), "accepted") is None
+    october, december = (Row(filing(month), state) for month, state in (("2026-10", "draft"), ("2025-12", "returned")))
+    assert due(october, Settings(), SHANGHAI) == datetime(2026, 11, 15, 16, 0, tzinfo=UTC)
+    assert due(december, Settings(), SHANGHAI) == datetime(2026, 1, 15, 16, 0, tzinfo=UTC)
+    assert due(october, Settings(), ZoneInfo("Asia/Urumqi")) == datetime(2026, 11, 15, 18, 0, tzinfo=UTC)
+    assert due(Row(filing(), "submitted"), Settings(), SHANGHAI) is None
+    assert due(Row(filing(), "accepted"), Settings(), SHANGHAI) is None
 
 
 @pytest.mark.parametrize(

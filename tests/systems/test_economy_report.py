@@ -1,5 +1,6 @@
 """The report per mu, worked out by hand."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -78,6 +79,7 @@ def build(
     rows: list[Row] | None = None,
     enterprises: tuple[str, ...] = tuple(NAMES),
     totals: Totals | None = None,
+    assets: tuple[AssetView, ...] = (),
 ) -> Document:
     """The report for a reader who sees these enterprises."""
     data = Data(
@@ -89,6 +91,7 @@ def build(
         time_zone=SHANGHAI,
         settings=Settings(),
         now=to_us(datetime(2026, 11, 24, tzinfo=UTC)),
+        assets=assets,
     )
     document = PER_MU.build(params, data)
     assert document_faults(document) == []
@@ -175,6 +178,25 @@ def test_a_meter_that_is_not_covered_leaves_no_figure() -> None:
     found = cells(build(totals=electricity(covered=0.9)))
     assert found["alloy"]["electricity"] is None
     assert found["chem"]["electricity"] is not None
+
+
+def test_no_meter_counts_twice() -> None:
+    # Chem's transformer has no counter: what it feeds is in chem-1 all the same.
+    transformer = AssetView("chem-transformer", "transformer", enterprise="chem", fed_from="chem-1")
+    behind = meter(7, "chem-behind", "chem", "chem-transformer")
+    # Of alloy-1's registers by tariff only the whole counts.
+    peak = replace(meter(8, "alloy-1", "alloy", "incomer"), key="gw/alloy-1/energy-peak")
+    given = electricity()
+    points = (*given.points, behind, peak)
+    more = Totals(points, given.start, np.append(given.value, [[2e6], [3e6]], 0), np.ones((8, 1)), np.zeros((8, 1)))
+    found = cells(build(totals=more, assets=(transformer, *(point.asset for point in points))))
+    assert found["chem"]["electricity"] == pytest.approx(5_000.0)
+    assert found["alloy"]["electricity"] == pytest.approx(5e6 / 1_500)
+    # Where none of several is the whole, nobody can tell what they count.
+    valley = replace(peak, id=9, key="gw/alloy-1/energy-valley")
+    points = tuple(valley if point.id == 5 else point for point in points)
+    unclear = Totals(points, more.start, more.value, more.covered, more.estimated)
+    assert cells(build(totals=unclear))["alloy"]["electricity"] is None
 
 
 def test_without_filings_nothing_is_known() -> None:

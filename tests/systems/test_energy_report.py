@@ -13,7 +13,7 @@ from park_platform.reports.check import document_faults
 from park_sdk.derivation import AssetView
 from park_sdk.frame import Floats
 from park_sdk.register import Row
-from park_sdk.report import Cell, Data, Document, PointView, RegisterNeed, Table, Totals, TotalsNeed
+from park_sdk.report import NEWEST, Cell, Data, Document, PointView, RegisterNeed, Table, Totals, TotalsNeed
 from park_systems.energy.registers import FACTORS, FactorRow
 from park_systems.energy.reports import MONTHLY, MonthParams
 from park_systems.energy.rules import rules
@@ -46,6 +46,7 @@ def report(
     now: str = "2026-12-01",
     rows: list[FactorRow] | None = None,
     enterprise: str | None = "chem",
+    assets: tuple[AssetView, ...] = (),
 ) -> Document:
     """October 2026 from what each meter counted by day, or on every day."""
     points = tuple(each for each, _ in meters)
@@ -63,6 +64,7 @@ def report(
         time_zone=CHINA,
         settings=Settings(),
         now=us(now),
+        assets=assets,
     )
     found = MONTHLY.build(MonthParams(month="2026-10", enterprise=enterprise), data)
     assert document_faults(found) == []
@@ -131,7 +133,8 @@ def test_the_needs_of_a_month() -> None:
     assert (totals.start, totals.end, totals.step_us) == (us("2026-12-01"), us("2027-01-01"), DAY)
     assert totals.enterprise == "chem"
     assert register.register == "energy.factors"
-    assert register.as_of == totals.end
+    # A factor that was entered or confirmed after the month counts for the days that its row names.
+    assert register.as_of == NEWEST
 
 
 @pytest.mark.parametrize("month", ["2026-13", "2026-1", "26-01", "2026-00", "x", "2026-10 "])
@@ -220,10 +223,69 @@ def test_the_park_counts_its_own_meters_only() -> None:
     assert found.title.en.startswith("Sample park")
 
 
+def test_a_meter_behind_a_transformer_does_not_count_twice() -> None:
+    # chem-electricity feeds a transformer, which has no counter, and that feeds the reactors.
+    transformer = AssetView("chem-transformer", "transformer", enterprise="chem", fed_from="chem-electricity")
+    behind = point(2, "chem-reactors", "active-energy", "chem-transformer")
+    found = report([(MAIN, 1_000.0), (behind, 400.0)], assets=(MAIN.asset, transformer, behind.asset))
+    assert facts(found)["active-energy"] == pytest.approx(31_000.0)
+    # A works behind the transformer of another pays for itself.
+    apart = point(3, "alloy-electricity", "active-energy", "chem-transformer", "alloy")
+    other = report([(MAIN, 1_000.0), (apart, 400.0)], enterprise="alloy", assets=(MAIN.asset, transformer, apart.asset))
+    assert facts(other)["active-energy"] == pytest.approx(12_400.0)
+
+
+def test_figures_are_without_what_the_subtraction_of_counters_leaves() -> None:
+    found = report([(WATER, np.array([20.34999999999127, *[0.0] * 30]))])
+    assert facts(found)["water-volume"] == 20.35
+    assert column(found.tables[0], "amount") == [20.35]
+    assert column(found.tables[1], "water-volume")[0] == 20.35
+
+
 def test_registers_by_tariff_do_not_count_twice() -> None:
     view = AssetView("chem-electricity", "electricity-meter", enterprise="chem", fed_from="park-incomer")
     peak = PointView(9, "gw-1/chem-electricity/energy-peak", "active-energy", "kWh", view, Text("峰", "peak"))
     assert facts(report([(peak, 300.0), (MAIN, 1_000.0)]))["active-energy"] == pytest.approx(31_000.0)
+
+
+def test_counters_of_which_none_is_named_are_said_to_be_left_out() -> None:
+    view = MAIN.asset
+    tariffs = [
+        PointView(number, f"gw-1/chem-electricity/{name}", "active-energy", "kWh", view, Text(name, name))
+        for number, name in ((9, "energy-peak"), (10, "energy-valley"))
+    ]
+    found = report([(tariffs[0], 300.0), (tariffs[1], 700.0), (WATER, 5.0)])
+    assert facts(found)["active-energy"] is None
+    assert noted(found, "chem-electricity (Electricity): of several counters none is called like what it counts")
+    assert not noted(report([(MAIN, 1_000.0), (tariffs[0], 300.0)]), "of several counters")
+
+
+def test_whoever_sees_one_enterprise_and_nothing_of_the_park_gets_that_enterprise() -> None:
+    own = report([(MAIN, 1_000.0), (SUB, 400.0)], enterprise=None)
+    assert own.title.en == "Hengyuan: energy of 2026-10"
+    assert facts(own)["active-energy"] == pytest.approx(31_000.0)
+    # Of several enterprises none is meant; with the park's own meter the park is.
+    other = point(7, "alloy-electricity", "active-energy", "park-incomer", "alloy")
+    both = report([(MAIN, 1_000.0), (other, 400.0)], enterprise=None)
+    assert (facts(both)["active-energy"], noted(both, "Name an enterprise")) == (None, True)
+    assert not noted(
+        report([(point(1, "a", "active-energy", None), 1.0), (other, 1.0)], enterprise=None), "fed from no"
+    )
+    park = report([(MAIN, 1_000.0), (point(8, "park-incomer", "active-energy", None, None), 2_000.0)], enterprise=None)
+    assert (park.title.en, facts(park)["active-energy"]) == ("Sample park: energy of 2026-10", pytest.approx(62_000.0))
+
+
+def test_every_figure_says_in_both_languages_what_it_rests_on() -> None:
+    found = report([(MAIN, 1_000.0), (FUEL, 10.0), (HEAT, 2.0)])
+    sources = {fact.id: fact.source for fact in found.facts}
+    assert sources["active-energy"] == "gw-1/chem-electricity/active-energy"
+    for figure in ("coal-equivalent", "co2", "coverage", "estimated"):
+        source = sources[figure]
+        assert isinstance(source, Text)
+        assert source.zh != source.en
+    coal = sources["coal-equivalent"]
+    assert isinstance(coal, Text)
+    assert ("2589-2020" in coal.zh, "edition 2020" in coal.en, "版本 2020" in coal.zh) == (True, True, True)
 
 
 # registers, rules -----------------------------------------------------------------------------------------------------
@@ -237,7 +299,7 @@ def test_registers_by_tariff_do_not_count_twice() -> None:
         # 0.03412 kgce/MJ put in as if it were by GJ, and tonnes for kilograms.
         ({"carrier": "heat", "unit": "kgce/GJ", "factor": 0.03412}, "beyond"),
         ({"factor": 0.0001229}, "beyond"),
-        ({"valid_to": date(2020, 1, 1)}, "must not be before"),
+        ({"valid_to": date(2020, 1, 1)}, "must not lie before"),
         ({"factor": float("nan")}, "finite"),
     ],
 )
@@ -256,7 +318,7 @@ def test_factors_say_what_nobody_has_confirmed() -> None:
     }
     assert all(row.source.startswith("unconfirmed") != row.confirmed for row in rows)
     assert FACTORS.due is not None
-    assert [FACTORS.due(row, "") for row in rows if row.edition == "2022"] == [
+    assert [FACTORS.due(Row(row), Settings(), CHINA) for row in rows if row.edition == "2022"] == [
         datetime(2025, 12, 30, 23, 59, 59, tzinfo=CHINA)
     ]
 

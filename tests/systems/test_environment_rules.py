@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import ValidationError
 
-from park_sdk.report import Data, Row
+from park_sdk.register import Row
+from park_sdk.report import NEWEST, Data, RegisterNeed
 from park_systems.environment.registers import LIMITS, LimitRow
 from park_systems.environment.reports import LIMITS_IN_FORCE, LimitsParams
 from park_systems.environment.rules import rules
@@ -79,9 +80,9 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
 def test_a_limit_is_due_on_its_last_day() -> None:
     due = LIMITS.due
     assert due is not None
-    assert due(LimitRow.model_validate(ROW), "") is None
+    assert due(Row(LimitRow.model_validate(ROW)), Settings(), CHINA) is None
     last = LimitRow.model_validate(ROW | {"valid_to": date(2026, 12, 31)})
-    assert due(last, "") == datetime(2026, 12, 31, 23, 59, 59, tzinfo=CHINA)
+    assert due(Row(last), Settings(), CHINA) == datetime(2026, 12, 31, 23, 59, 59, tzinfo=CHINA)
 
 
 def test_report_shows_what_is_in_force_on_the_day() -> None:
@@ -101,7 +102,10 @@ def test_report_shows_what_is_in_force_on_the_day() -> None:
         settings=Settings(),
         now=0,
     )
-    document = LIMITS_IN_FORCE.build(LimitsParams(day=date(2026, 11, 24)), data)
+    params = LimitsParams(day=date(2026, 11, 24))
+    # A limit that was entered later counts for the days that its row names.
+    assert LIMITS_IN_FORCE.needs(params, CHINA) == {"limits": RegisterNeed("environment.limits", NEWEST)}
+    document = LIMITS_IN_FORCE.build(params, data)
     assert [row[4] for row in document.tables[0].rows] == [50.0, 30.0]
     assert document.tables[0].rows[0][2] == Text("氮氧化物", "NOx")
     assert {fact.id: fact.value for fact in document.facts} == {"in-force": 2, "unconfirmed": 1}

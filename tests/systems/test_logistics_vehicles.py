@@ -15,6 +15,8 @@ from park_systems.logistics.rules import rules
 from park_systems.logistics.settings import Settings
 from park_wire.quantities import Text
 
+CHINA = ZoneInfo("Asia/Shanghai")
+
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 
 
@@ -71,12 +73,12 @@ def test_a_row_that_makes_no_sense_is_refused(fields: dict[str, Any], why: str) 
         vehicle(**fields)
 
 
-def test_a_licence_is_due_at_the_end_of_its_last_day_in_china() -> None:
+def test_a_licence_is_due_at_the_end_of_its_last_day_in_the_park() -> None:
     due = VEHICLES.due
     assert due is not None
     tanker = vehicle(dangerous=True, licence="1", licence_until="2026-12-31")
-    assert due(tanker, "") == datetime(2026, 12, 31, 15, 59, 59, tzinfo=UTC)
-    assert due(vehicle(), "") is None
+    assert due(Row(tanker), Settings(), CHINA) == datetime(2026, 12, 31, 15, 59, 59, tzinfo=UTC)
+    assert due(Row(vehicle()), Settings(), CHINA) is None
 
 
 def test_an_enterprise_does_not_say_itself_what_its_vehicles_may_weigh() -> None:

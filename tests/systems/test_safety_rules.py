@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 import pytest
 from pydantic import ValidationError
 
-from park_sdk.report import Data, Row
+from park_sdk.register import Row
+from park_sdk.report import Data
 from park_systems.safety.registers import SPECIAL_EQUIPMENT, Equipment
 from park_systems.safety.reports import INSPECTIONS, InspectionsParams
 from park_systems.safety.rules import rules
@@ -73,10 +74,12 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
 def test_equipment_is_due_at_its_first_date() -> None:
     due = SPECIAL_EQUIPMENT.due
     assert due is not None
-    assert due(equipment(), "") == datetime(2026, 12, 31, 23, 59, 59, tzinfo=CHINA)
-    assert due(equipment(safety_valve_due=None), "") == datetime(2027, 5, 1, 23, 59, 59, tzinfo=CHINA)
-    assert due(equipment(state="scrapped"), "") is None
-    with pytest.raises(ValidationError, match="must be after last_inspection"):
+    assert due(Row(equipment()), Settings(), CHINA) == datetime(2026, 12, 31, 23, 59, 59, tzinfo=CHINA)
+    assert due(Row(equipment(safety_valve_due=None)), Settings(), CHINA) == datetime(
+        2027, 5, 1, 23, 59, 59, tzinfo=CHINA
+    )
+    assert due(Row(equipment(state="scrapped")), Settings(), CHINA) is None
+    with pytest.raises(ValidationError, match="must come after the last one"):
         equipment(next_inspection=date(2024, 5, 1))
 
 

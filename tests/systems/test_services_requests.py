@@ -13,8 +13,8 @@ from pydantic import ValidationError
 from park_sdk.check import check_system
 from park_sdk.derivation import AssetView, Grid, Happened, Params
 from park_sdk.register import Row
-from park_sdk.report import Data
-from park_systems.services.clock import hours_between, to_us
+from park_sdk.report import Data, RegisterNeed
+from park_systems.services.clock import deadline, hours_between, to_us
 from park_systems.services.derive import REGISTER, count_requests
 from park_systems.services.registers import REQUESTS, Request
 from park_systems.services.reports import MONTH, MonthParams
@@ -230,8 +230,56 @@ def test_the_report_of_a_month() -> None:
     # Columns: those open, accepted, answered, closed and returned.
     assert kinds["Repair"] == (1, 1, 0, 1, 0)
     assert kinds["Water, power, gas, heat"] == (1, 0, 0, 0, 0)
-    own = MONTH.build(MonthParams(year=2026, month=11, enterprise="chem"), data)
-    assert own.facts[0].value == 3
+    assert all(isinstance(fact.source, Text) for fact in document.facts)
+    params = MonthParams(year=2026, month=11, enterprise="chem")
+    assert MONTH.needs(params, SHANGHAI)["requests"] == RegisterNeed(
+        REGISTER, to_us(local("2026-12-01T00:00")), enterprise="chem"
+    )
     december = MONTH.build(MonthParams(year=2026, month=12), data)
     assert december.facts[0].value == 1
     assert document.end == december.start == to_us(local("2026-12-01T00:00"))
+
+
+def test_a_request_is_due_when_its_term_ends_while_the_park_has_to_act() -> None:
+    due = REQUESTS.due
+    assert due is not None
+    asked = request("1", "repair", "2026-11-27T16:00")
+    # 24 h of every hour; of working hours 1 is left on Friday, 8 each on Monday and Tuesday, 7 on Wednesday.
+    assert due(Row(asked, "open"), Settings(), SHANGHAI) == local("2026-11-28T16:00")
+    working = Settings(working=WorkingHours())
+    assert due(Row(asked, "accepted"), working, SHANGHAI) == local("2026-12-02T16:00")
+    assert due(Row(asked, "accepted"), Settings(terms={"repair": 2.0}), SHANGHAI) == local("2026-11-27T18:00")
+    for state in ("answered", "closed", "returned"):
+        assert due(Row(asked, state), working, SHANGHAI) is None
+
+
+@given(
+    st.integers(0, 400 * 86_400),
+    st.floats(0.01, 300),
+    st.floats(0, 20),
+    st.floats(0.5, 4),
+    st.sets(st.integers(0, 6), min_size=1),
+)
+def test_a_term_has_counted_at_its_deadline(
+    asked_s: int, term: float, begin: float, long: float, days: set[int]
+) -> None:
+    working = WorkingHours(begin=begin, end=begin + long, weekdays=tuple(days))
+    asked = to_us(datetime(2026, 1, 1, tzinfo=UTC)) + asked_s * 1_000_000
+    at = deadline(asked, term, working, SHANGHAI)
+    if at is None:  # not within ten years
+        return
+    counted = hours_between(np.array([asked]), np.array([at - 60_000_000, at]), working, SHANGHAI)[:, 0]
+    assert counted[1] == pytest.approx(term, abs=1e-6)
+    assert counted[0] < term
+
+
+def test_a_term_that_never_ends_is_not_due() -> None:
+    assert deadline(0, 2_000.0, WorkingHours(begin=9, end=9.1), SHANGHAI) is None
+
+
+def test_who_may_not_read_a_request_gets_no_report_of_it() -> None:
+    assert MONTH.readers == REQUESTS.readers
+
+
+def test_the_clock_rests_on_the_register_alone() -> None:
+    assert [derivation.inputs for derivation in SYSTEM.derivations] == [()]

@@ -96,7 +96,8 @@ def test_the_register_says_what_is_due(cooling: System) -> None:
     (coolers,) = cooling.registers
     record = coolers.model.model_validate({"name": "E-101", "asset": "reactor-1", "cleaned": "2026-06-01", "every": 30})
     assert coolers.due is not None
-    assert coolers.due(record, "") == datetime(2026, 7, 1, tzinfo=UTC)
+    due = coolers.due(Row(record), cooling.settings(), SHANGHAI)
+    assert due == datetime(2026, 7, 1, 23, 59, 59, tzinfo=SHANGHAI)
     for wrong in ({"name": ""}, {"cleaned": "9999-12-31"}, {"every": 0}):
         with pytest.raises(ValidationError):
             coolers.model.model_validate(record.model_dump() | wrong)

@@ -1,4 +1,7 @@
-"""How busy an enterprise is, told by its electricity. A proxy: it is never shown as output value."""
+"""How busy an enterprise is, told by its electricity. A proxy: it is never shown as output value.
+
+The platform's own: no standard sets it.
+"""
 
 from typing import Final
 

@@ -1,10 +1,9 @@
 """Months as numbers, year * 12 + month - 1, so that they can be counted and compared. Pure."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo
 
-MONTH_PATTERN: Final = r"^20[0-9]{2}-(0[1-9]|1[0-2])$"
 DUE_DAY: Final = 15
 """A month is filed by the end of this day of the next. The park's own date: no standard sets it."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -15,12 +14,12 @@ def month_number(month: str) -> int:
     return int(month[:4]) * 12 + int(month[5:]) - 1
 
 
-def month_begins(number: int, zone: ZoneInfo) -> datetime:
+def month_begins(number: int, zone: tzinfo | None) -> datetime:
     """The first instant of a month."""
     return datetime(number // 12, number % 12 + 1, 1, tzinfo=zone)
 
 
-def month_due(number: int, zone: ZoneInfo) -> datetime:
+def month_due(number: int, zone: tzinfo) -> datetime:
     """The end of the day by which a month is filed."""
     return month_begins(number + 1, zone) + timedelta(days=DUE_DAY)
 

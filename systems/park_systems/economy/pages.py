@@ -32,7 +32,7 @@ ECONOMY: Final = Page(
         ),
         Trend(
             Text("用电负荷", "Electric load"),
-            Points(quantities=("active-power",), kinds=("electricity-meter",)),
+            Points(names=("active-power",), kinds=("electricity-meter",)),
             hours=24.0,
         ),
         RegisterTable(Text("企业月报", "Monthly filings"), register="filings"),

@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 from pydantic import Field
 
 from park_sdk.alarm_rule import Id, Strict
-from park_sdk.register import Label, Register, Role, Step
-from park_systems.economy.months import MONTH_PATTERN, month_begins, month_due, month_number
+from park_sdk.days import MONTH_PATTERN
+from park_sdk.register import Label, Register, Role, Row, Step
+from park_systems.economy.months import month_begins, month_due, month_number
 from park_wire.quantities import Text
 
 REGISTER: Final = "economy.filings"
@@ -21,7 +22,6 @@ PARK: Final[frozenset[Role]] = frozenset({"administrator", "operator"})
 ENTERPRISE: Final[frozenset[Role]] = frozenset({"enterprise"})
 READERS: Final[frozenset[Role]] = PARK | ENTERPRISE | frozenset[Role]({"regulator", "auditor"})
 """What an enterprise earns is its secret: who has no part in it doesn't see it."""
-_CHINA: Final = ZoneInfo("Asia/Shanghai")
 
 Money = Annotated[float, Field(ge=0, le=1e13)]
 
@@ -55,7 +55,7 @@ class Filing(Strict):
 def _objections(filing: Any, now: datetime) -> Sequence[Text]:
     """What can't be so. A person can correct it before anybody else has to look at it."""
     found: list[Text] = []
-    if now < month_begins(month_number(filing.month) + 1, _CHINA):
+    if now < month_begins(month_number(filing.month) + 1, now.tzinfo):
         found.append(Text("该月尚未结束，不能上报", "The month is not over: file it when it is"))
     if filing.value_added > filing.output_value:
         found.append(Text("工业增加值大于工业总产值，请核对", "Value added is above output value: check both"))
@@ -66,9 +66,9 @@ def _objections(filing: Any, now: datetime) -> Sequence[Text]:
     return found
 
 
-def _due(filing: Any, state: str) -> datetime | None:
+def _due(row: Row, _settings: Any, zone: ZoneInfo) -> datetime | None:
     """When the enterprise has to have filed it; nothing is due once it lies with the park."""
-    return month_due(month_number(filing.month), _CHINA) if state in WITH_THE_ENTERPRISE else None
+    return month_due(month_number(row.record.month), zone) if row.state in WITH_THE_ENTERPRISE else None
 
 
 FILINGS: Final = Register(

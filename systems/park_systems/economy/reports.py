@@ -9,8 +9,9 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from park_sdk.alarm_rule import Id, Strict
+from park_sdk.metering import one_each, tops
 from park_sdk.register import Label
-from park_sdk.report import Cell, Column, Data, Document, Fact, Need, RegisterNeed, ReportDef, Table, TotalsNeed
+from park_sdk.report import NEWEST, Cell, Column, Data, Document, Fact, Need, RegisterNeed, ReportDef, Table, TotalsNeed
 from park_systems.economy.filings import YEAR, annualised, book_of, land_of
 from park_systems.economy.months import month_begins, to_us
 from park_systems.economy.registers import READERS, REGISTER, Filing
@@ -19,8 +20,12 @@ from park_wire.quantities import Text
 _NAME: Final = Text("亩均效益", "Output and tax per mu")
 _LEAST_COVERED: Final = 0.95
 _WAN: Final = 10_000.0
-_LAST_MONTH: Final = 2100 * 12
-_SOURCE: Final = "filings register, accepted rows"
+_SOURCE: Final = Text("企业月报台账中已受理的记录", "register of filings, accepted rows")
+_LAND_SOURCE: Final = Text(
+    "已受理月报中最近填报的面积，未填报的取园区文件中厂区的面积",
+    "the last accepted filing that names it, else the works in the park's file",
+)
+_ENTERPRISES_SOURCE: Final = Text("园区文件中您有权查看的企业", "enterprises of the park's file that you may see")
 _ONE_ONLY: Final = Text("季度和月份只能填写一个", "give a quarter or a month, not both")
 _NOTES: Final = (
     Text(
@@ -78,7 +83,7 @@ def needs(params: PerMuParams, zone: ZoneInfo) -> Mapping[str, Need]:
     """The filings as they stand now, whenever they were accepted, and what the electricity meters counted."""
     start, end = _bounds(params, zone)
     return {
-        "filings": RegisterNeed(REGISTER, to_us(month_begins(_LAST_MONTH, zone))),
+        "filings": RegisterNeed(REGISTER, NEWEST),
         "electricity": TotalsNeed(
             ("active-energy",), start, end, enterprise=params.enterprise, kinds=("electricity-meter",)
         ),
@@ -166,16 +171,17 @@ def _growth(filings: list[Filing], before: list[Filing], months: int) -> float:
 
 
 def _electricity(data: Data) -> dict[str, float]:
-    """The kWh of each enterprise's meters that are fed from none of its own; NaN when one is not covered."""
+    """The kWh of each enterprise's meters that are fed from none of its own; NaN when one is not known in full."""
     totals = data.totals["electricity"]
-    owners = {point.asset.key: point.asset.enterprise for point in totals.points}
-    found: dict[str, float] = {}
-    for point, value, covered in zip(totals.points, totals.value, totals.covered, strict=True):
-        asset = point.asset
-        if asset.enterprise is None or owners.get(asset.fed_from or "") == asset.enterprise:
+    kept, unclear = one_each(totals.points)
+    points = [totals.points[place] for place in kept]
+    found = {point.asset.enterprise: np.nan for point in unclear if point.asset.enterprise is not None}
+    for point, place, is_top in zip(points, kept, tops(points, data.assets), strict=True):
+        enterprise, value = point.asset.enterprise, totals.value[place]
+        if enterprise is None or not is_top:
             continue
-        known = value.size > 0 and bool((covered >= _LEAST_COVERED).all())
-        found[asset.enterprise] = found.get(asset.enterprise, 0.0) + (float(value.sum()) if known else np.nan)
+        known = value.size > 0 and bool((totals.covered[place] >= _LEAST_COVERED).all())
+        found[enterprise] = found.get(enterprise, 0.0) + (float(value.sum()) if known else np.nan)
     return found
 
 
@@ -203,9 +209,12 @@ def _facts(lines: list[_Line], months: int) -> tuple[Fact, ...]:
     )
     complete = sum(each.months == months for each in lines)
     return (
-        Fact("enterprises", Text("企业", "Enterprises"), len(lines)),
+        Fact("enterprises", Text("企业", "Enterprises"), len(lines), source=_ENTERPRISES_SOURCE),
         Fact("complete", Text("月报齐全的企业", "With every month accepted"), complete, source=_SOURCE),
-        *(Fact(id_, name, _cell(value), unit, _SOURCE) for id_, name, value, unit in figures),
+        *(
+            Fact(id_, name, _cell(value), unit, _LAND_SOURCE if id_ == "land" else _SOURCE)
+            for id_, name, value, unit in figures
+        ),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from park_sdk.alarm_rule import Strict
-from park_systems.economy.months import MONTH_PATTERN
+from park_sdk.days import MONTH_PATTERN
 
 
 class Settings(Strict):

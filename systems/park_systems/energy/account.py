@@ -9,7 +9,9 @@ import numpy as np
 
 from park_sdk.derivation import AssetView
 from park_sdk.frame import Bools, Floats, Int64s
+from park_sdk.metering import one_each, tops
 from park_sdk.report import PointView, Totals
+from park_systems.energy.cells import rounded
 from park_systems.energy.factors import factors_at
 from park_systems.energy.registers import Carrier, FactorRow, Figure
 
@@ -26,7 +28,8 @@ class Meters:
     """The counters of a report: one of each asset and quantity, p points in s days that have begun.
 
     top: bool[p], whether it counts in the sums. amount: f64[p, s]. covered, estimated: f64[p, s], 0 to 1. elapsed:
-    f64[s], the share of the day that is over. start: i64[s], µs.
+    f64[s], the share of the day that is over. start: i64[s], µs. unclear: assets and quantities that are left out,
+    because of several counters none is called like its quantity.
     """
 
     points: tuple[PointView, ...]
@@ -36,6 +39,7 @@ class Meters:
     covered: Floats
     estimated: Floats
     elapsed: Floats
+    unclear: tuple[tuple[str, str], ...] = ()
 
     def of(self, quantity: str) -> Bools:
         """bool[p]: the top meters of a quantity."""
@@ -56,7 +60,9 @@ class Meters:
     def month(self, quantity: str) -> float | None:
         """What the top meters counted in all; None without one, or when nothing is known of one in the whole month."""
         chosen = self.of(quantity)
-        return None if not chosen.any() or self.blank()[chosen].any() else float(self.amount[chosen].sum())
+        if not chosen.any() or self.blank()[chosen].any():
+            return None
+        return rounded(float(self.amount[chosen].sum()))
 
     def coverage(self) -> Floats:
         """f64[p]: the share of the time that is over which good readings cover; NaN before the month begins."""
@@ -78,50 +84,36 @@ class Meters:
         )
 
 
-def read_meters(totals: Totals, enterprise: str | None, now: int, step_us: int) -> Meters:
+def read_meters(totals: Totals, assets: Sequence[AssetView], enterprise: str | None, now: int, step_us: int) -> Meters:
     """The counters that a report is about, without days that have not begun at `now` (µs).
 
     Of several counters of one quantity on one asset, such as registers by tariff, that which is called like its
-    quantity stands for it, else none does. `enterprise` None: the park's own meters are the top.
+    quantity stands for it, else none does. assets: those of the park. enterprise: None: the park's own meters are top.
     """
-    kept = _one_each(totals.points)
+    kept, unclear = one_each(totals.points)
     start = np.asarray(totals.start, np.int64)
     begun = start < now
     points = tuple(totals.points[each] for each in kept)
     place = np.array(kept, np.intp)
     return Meters(
         points,
-        _top([point.asset for point in points], enterprise),
+        _top(points, assets, enterprise),
         start[begun],
         np.nan_to_num(totals.value[place][:, begun], nan=0.0),
         np.nan_to_num(totals.covered[place][:, begun], nan=0.0),
         np.nan_to_num(totals.estimated[place][:, begun], nan=0.0),
         np.clip((now - start[begun]) / step_us, 0.0, 1.0),
+        tuple(dict.fromkeys((point.asset.key, point.quantity) for point in unclear)),
     )
 
 
-def _one_each(points: Sequence[PointView]) -> list[int]:
-    found: dict[tuple[str, str], list[int]] = {}
-    for place, point in enumerate(points):
-        found.setdefault((point.asset.key, point.quantity), []).append(place)
-    named = (
-        places if len(places) == 1 else [one for one in places if points[one].key.endswith(f"/{quantity}")]
-        for (_, quantity), places in found.items()
-    )
-    return sorted(place for places in named for place in places[:1])
-
-
-def _top(assets: Sequence[AssetView], enterprise: str | None) -> Bools:
-    """As Of.TOP: of the enterprise and fed from none of the same; of the park itself and fed from nothing."""
-    own = {asset.key for asset in assets if asset.enterprise == enterprise}
-    return np.array(
-        [
-            asset.enterprise == enterprise
-            and (asset.fed_from is None or (enterprise is not None and asset.fed_from not in own))
-            for asset in assets
-        ],
-        np.bool_,
-    )
+def _top(points: Sequence[PointView], assets: Sequence[AssetView], enterprise: str | None) -> Bools:
+    """Of the enterprise and held by none of the same; of the park itself and fed from nothing."""
+    own = [
+        point.asset.enterprise == enterprise and (enterprise is not None or point.asset.fed_from is None)
+        for point in points
+    ]
+    return tops(points, assets) & np.array(own, np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,4 +154,4 @@ def convert(
         total = np.nan
     if meters.without_heat() or not metered:
         by_day = np.full(len(meters.start), np.nan)
-    return Converted(by_day, None if np.isnan(total) else total, tuple(missing), tuple(used))
+    return Converted(by_day, None if np.isnan(total) else rounded(total), tuple(missing), tuple(used))

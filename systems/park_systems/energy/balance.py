@@ -1,4 +1,8 @@
-"""Balance of a meter with its sub-meters over the running hour: what one counted and the others did not."""
+"""Balance of a meter with its sub-meters over the running hour: what one counted and the others did not.
+
+A check of the platform's own, after the idea of an energy balance network (GB/T 28749-2012, whose text was not at
+hand). What imbalance is too much the park has to confirm.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Final, cast

@@ -1,8 +1,9 @@
 """Energy of a site and of the park by the hour: kWh, coal equivalent and CO2, over the meters at the top of each tree.
 
 Energy is summed where it comes in: sub-meters are in the figure of the meter that feeds them. Coal equivalent by GB/T
-2589-2020 (综合能耗计算通则) with equivalent values (当量值), CO2 location-based: consumption times factor. What is fed
-back into the grid is not taken off, and water and compressed air, which carry no energy of their own, are left out.
+2589-2020 (综合能耗计算通则) with equivalent values (当量值), CO2 location-based (GHG Protocol Scope 2 Guidance,
+2015): consumption times factor. What is fed back into the grid is not taken off, and water and compressed air, which
+carry no energy of their own, are left out.
 """
 
 from collections.abc import Mapping

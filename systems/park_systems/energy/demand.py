@@ -1,4 +1,8 @@
-"""Demand (需量): mean power over the last 15 minutes, sliding by the minute, as a demand meter forms it."""
+"""Demand (需量): mean power over the last 15 minutes, sliding by the minute, as a demand meter forms it.
+
+No standard sets the sliding minute. 15 min is the period of the demand meters that tariffs bill by; what a park is
+billed is on its bill, not here.
+"""
 
 from typing import Final
 

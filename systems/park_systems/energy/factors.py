@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from park_sdk.days import day_begins, day_ends
 from park_sdk.frame import FOREVER, Floats, Int64s, Rows
 from park_systems.energy.registers import Carrier, FactorRow, Figure
 
@@ -41,7 +41,7 @@ def factors_at(
     counts.sort(key=lambda row: row.valid_from)
     chosen = np.full(len(at), -1, np.intp)
     for number, row in enumerate(counts):
-        chosen[(at >= _midnight(row.valid_from, zone)) & (at < _end(row, zone))] = number
+        chosen[(at >= day_begins(row.valid_from, zone)) & (at < _end(row, zone))] = number
     value = np.array([*(row.factor for row in counts), np.nan])[chosen]
     return Applied(value, _used(counts, chosen))
 
@@ -50,9 +50,5 @@ def _used(rows: Sequence[FactorRow], chosen: Rows) -> tuple[FactorRow, ...]:
     return tuple(rows[number] for number in range(len(rows)) if (chosen == number).any())
 
 
-def _midnight(day: date, zone: ZoneInfo) -> int:
-    return round(datetime.combine(day, time(), zone).timestamp()) * 1_000_000
-
-
 def _end(row: FactorRow, zone: ZoneInfo) -> int:
-    return FOREVER if row.valid_to is None else _midnight(row.valid_to + timedelta(days=1), zone)
+    return FOREVER if row.valid_to is None else day_ends(row.valid_to, zone)

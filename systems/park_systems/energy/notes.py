@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from park_systems.energy.account import CARRIERS, Converted, Meters
-from park_systems.energy.words import figure_name
+from park_systems.energy.words import figure_name, quantity_name
 from park_wire.quantities import Text
 
 _COMPLETE: Final = 0.9
@@ -40,7 +40,15 @@ def _notes(account: Account) -> Iterator[Text]:
     if not account.over:
         yield Text("本月尚未结束：数字截至生成时。", "The month is not over: figures are up to when this was made.")
     if not meters.top.any():
-        yield Text("没有可见的顶端表计，无合计。", "No top meter is visible: there are no sums.")
+        yield _no_top(of_park=account.of_park)
+    if meters.unclear:
+        names = [(key, quantity_name(quantity)) for key, quantity in meters.unclear]
+        yield Text(
+            f"{'、'.join(f'{key}（{name.zh}）' for key, name in names)} 有多个同类计数测点而无一以计量项目命名，"
+            "未计入；请核对测点名称。",
+            f"{', '.join(f'{key} ({name.en})' for key, name in names)}: of several counters none is called like what "
+            "it counts, so none is in the sums; check the names of the points.",
+        )
     yield from _gaps(meters)
     yield from _factors(account)
     if keys := meters.without_heat():
@@ -48,11 +56,21 @@ def _notes(account: Account) -> Iterator[Text]:
             f"{'、'.join(keys)} 只计质量不计热量：折标准煤与二氧化碳无值。",
             f"{', '.join(keys)} counts mass and no heat: coal equivalent and CO2 have no value.",
         )
-    if account.of_park and (keys := _beside(meters)):
+    # Who sees no meter of the park does not see either what feeds an enterprise's.
+    if account.of_park and meters.top.any() and (keys := _beside(meters)):
         yield Text(
             f"{'、'.join(keys)} 不由园区总表供给，未计入园区合计。",
             f"{', '.join(keys)}: fed from no meter of the park, and so not in the park's sums.",
         )
+
+
+def _no_top(*, of_park: bool) -> Text:
+    if of_park:
+        return Text(
+            "没有可见的园区总表，无合计；请选择企业。",
+            "No meter of the park is visible: there are no sums. Name an enterprise.",
+        )
+    return Text("没有可见的顶端表计，无合计。", "No top meter is visible: there are no sums.")
 
 
 def _gaps(meters: Meters) -> Iterator[Text]:

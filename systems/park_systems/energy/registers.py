@@ -3,14 +3,15 @@
 Each factor is a row of its own: coal equivalents change with the edition of a standard, the grid's CO2 every year.
 """
 
-from datetime import date, datetime, time
+from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, model_validator
 
 from park_sdk.alarm_rule import Strict
-from park_sdk.register import Label, Register
+from park_sdk.days import Day, due_by
+from park_sdk.register import Label, Register, Row
 from park_wire.quantities import Text
 
 Carrier: TypeAlias = Literal["electricity", "natural-gas", "heat"]
@@ -25,7 +26,6 @@ _FITS: Final[dict[tuple[Carrier, Figure], tuple[str, float, float]]] = {
     ("natural-gas", "co2"): ("kgCO2/m3", 1.5, 2.7),
     ("heat", "co2"): ("kgCO2/GJ", 0.0, 300.0),
 }
-_CHINA: Final = ZoneInfo("Asia/Shanghai")
 
 
 class FactorRow(Strict):
@@ -55,8 +55,8 @@ class FactorRow(Strict):
     unit: Annotated[
         Literal["kgce/kWh", "kgce/m3", "kgce/GJ", "kgCO2/kWh", "kgCO2/m3", "kgCO2/GJ"], Label("单位", "Unit")
     ]
-    valid_from: Annotated[date, Label("生效日期", "Valid from")]
-    valid_to: Annotated[date | None, Label("失效日期（当日仍有效）", "Valid to (that day included)")] = None
+    valid_from: Annotated[Day, Label("生效日期", "Valid from")]
+    valid_to: Annotated[Day | None, Label("失效日期（当日仍有效）", "Valid to (that day included)")] = None
     source: Annotated[str, Field(min_length=1, max_length=300), Label("依据", "Source")]
     edition: Annotated[str, Field(min_length=1, max_length=60), Label("版本或数据年份", "Edition or year of data")]
     confirmed: Annotated[bool, Label("已确认", "Confirmed")] = False
@@ -65,22 +65,30 @@ class FactorRow(Strict):
     def _fits(self) -> Self:
         unit, low, high = _FITS[self.carrier, self.figure]
         if self.unit != unit:
-            raise ValueError(f"{self.figure} of {self.carrier} is given in {unit}, not {self.unit}")
+            raise ValueError(Text(f"该系数的单位须为 {unit}", f"this factor is given in {unit}, not in {self.unit}"))
         if not low <= self.factor <= high:
-            raise ValueError(f"factor {self.factor:g} {unit} is beyond {low:g} to {high:g}: is it meant in {unit}?")
+            raise ValueError(
+                Text(
+                    f"系数 {self.factor:g} 超出 {low:g} 至 {high:g}，请确认单位是否为 {unit}",
+                    f"factor {self.factor:g} is beyond {low:g} to {high:g}: is it meant in {unit}?",
+                )
+            )
         if self.valid_to is not None and self.valid_to < self.valid_from:
-            raise ValueError(f"valid_to {self.valid_to} must not be before valid_from {self.valid_from}")
+            raise ValueError(ENDS_BEFORE_IT_BEGINS)
         return self
 
 
-def _due(row: Any, _state: str) -> datetime | None:
+ENDS_BEFORE_IT_BEGINS: Final = Text("失效日期不得早于生效日期", "the last day must not lie before the first")
+
+
+def _due(row: Row, _settings: Any, zone: ZoneInfo) -> datetime | None:
     """The end of its last day."""
-    return None if row.valid_to is None else datetime.combine(row.valid_to, time(23, 59, 59), _CHINA)
+    return None if row.record.valid_to is None else due_by(row.record.valid_to, zone)
 
 
 _GB2589: Final = "GB/T 2589-2020 综合能耗计算通则"
 _IN_FORCE: Final = date(2021, 4, 1)
-_GRID: Final = "生态环境部、国家统计局 {year}年电力二氧化碳排放因子公告: national average"
+_GRID: Final = "生态环境部、国家统计局 {year}年电力二氧化碳排放因子公告: 全国平均 (national average)"
 
 FACTORS: Final = Register(
     id="factors",
@@ -115,8 +123,8 @@ FACTORS: Final = Register(
             factor=1.2143,
             unit="kgce/m3",
             valid_from=_IN_FORCE,
-            source=f"unconfirmed: {_GB2589} gives 1.1000 to 1.3300 by calorific value; 1.2143 is 8,500 kcal/m3 over "
-            "7,000 kcal/kgce. Put in the value for the measured net calorific value",
+            source=f"unconfirmed 未确认: {_GB2589}: 1.1000 至 1.3300，取决于热值；1.2143 按 8,500 kcal/m3，"
+            "请按实测低位发热量填写 (by calorific value; this is 8,500 over 7,000 kcal: put in the measured one)",
             edition="2020",
         ),
         FactorRow(
@@ -146,8 +154,8 @@ FACTORS: Final = Register(
             factor=2.1622,
             unit="kgCO2/m3",
             valid_from=date(2011, 5, 1),
-            source="unconfirmed: 38,931 kJ/m3 x 15.3 tC/TJ x 0.99 x 44/12 (省级温室气体清单编制指南, 试行). Put in the "
-            "value for the measured net calorific value",
+            source="unconfirmed 未确认: 38,931 kJ/m3 x 15.3 tC/TJ x 0.99 x 44/12 (省级温室气体清单编制指南, 试行)，"
+            "请按实测低位发热量填写 (put in the value for the measured net calorific value)",
             edition="2011",
         ),
         FactorRow(
@@ -156,8 +164,8 @@ FACTORS: Final = Register(
             factor=110.0,
             unit="kgCO2/GJ",
             valid_from=date(2015, 1, 1),
-            source="unconfirmed: 0.11 tCO2/GJ, the default of GB/T 32150 (工业企业温室气体排放核算和报告通则) for heat "
-            "whose supplier gives no measured factor",
+            source="unconfirmed 未确认: 0.11 tCO2/GJ, GB/T 32150 工业企业温室气体排放核算和报告通则，"
+            "供热方未提供实测值时的缺省值 (its default where the supplier gives no measured factor)",
             edition="2025, 7.5",
         ),
     ),

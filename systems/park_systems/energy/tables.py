@@ -9,7 +9,7 @@ import numpy as np
 
 from park_sdk.report import Cell, Column, Table
 from park_systems.energy.account import CARRIERS, Converted, Meters
-from park_systems.energy.cells import cell, least, percent
+from park_systems.energy.cells import cell, least, percent, rounded
 from park_systems.energy.words import figure_name, quantity_name
 from park_wire.quantities import QUANTITIES, Text
 
@@ -52,7 +52,7 @@ def meter_table(meters: Meters) -> Table:
                 point.asset.fed_from,
                 _counted(point.asset.fed_from, top=top[place]),
                 quantity_name(point.quantity),
-                None if blank[place] else float(amount[place]),
+                None if blank[place] else rounded(float(amount[place])),
                 QUANTITIES[point.quantity].unit,
                 percent(cell(coverage[place])),
                 percent(cell(assumed[place])),
@@ -91,7 +91,7 @@ def day_table(meters: Meters, coal: Converted, co2: Converted, zone: ZoneInfo) -
                 *(cell(float(each[day])) for each in amounts),
                 cell(float(coal.by_day[day])),
                 cell(float(co2.by_day[day])),
-                None if share is None else min(100.0 * share, 100.0),
+                percent(None if share is None else min(share, 1.0)),
             )
         )
     return Table("days", Text("按日", "By day"), columns, rows)

@@ -9,7 +9,9 @@ from typing import Annotated, Final, Literal, Self, TypeAlias
 from pydantic import Field, model_validator
 
 from park_sdk.alarm_rule import Id, Strict
+from park_sdk.days import Day
 from park_sdk.register import Label, Register
+from park_systems.energy.registers import ENDS_BEFORE_IT_BEGINS
 from park_wire.quantities import Text
 
 Period: TypeAlias = Literal["sharp-peak", "peak", "flat", "valley", "deep-valley"]
@@ -43,8 +45,8 @@ class TariffRow(Strict):
     start_hour: Annotated[_Hour, Label("起始时刻", "Starts at", unit="h")]
     end_hour: Annotated[_Hour, Label("终止时刻", "Ends at", unit="h")]
     price_ratio: Annotated[float, Field(gt=0, le=10), Label("与平段价格之比", "Ratio to the flat price")]
-    valid_from: Annotated[date, Label("生效日期", "Valid from")]
-    valid_to: Annotated[date | None, Label("失效日期（当日仍有效）", "Valid to (that day included)")] = None
+    valid_from: Annotated[Day, Label("生效日期", "Valid from")]
+    valid_to: Annotated[Day | None, Label("失效日期（当日仍有效）", "Valid to (that day included)")] = None
     source: Annotated[str, Field(min_length=1, max_length=300), Label("依据", "Source")]
     confirmed: Annotated[bool, Label("已确认", "Confirmed")] = False
 
@@ -52,20 +54,27 @@ class TariffRow(Strict):
     def _ordered(self) -> Self:
         if self.start_hour >= self.end_hour:
             raise ValueError(
-                f"start_hour {self.start_hour} must lie before end_hour {self.end_hour}; cut a stretch at midnight"
+                Text(
+                    "终止时刻须晚于起始时刻；跨零点的时段请分成两条",
+                    "it must end after it starts; cut a stretch at midnight",
+                )
             )
         if self.first_month > self.last_month:
             raise ValueError(
-                f"first_month {self.first_month} must not be after last_month {self.last_month}; cut it at new year"
+                Text(
+                    "终止月不得早于起始月；跨年的请分成两条",
+                    "the last month must not come before the first; cut it at new year",
+                )
             )
         if self.valid_to is not None and self.valid_to < self.valid_from:
-            raise ValueError(f"valid_to {self.valid_to} must not be before valid_from {self.valid_from}")
+            raise ValueError(ENDS_BEFORE_IT_BEGINS)
         return self
 
 
 _SOURCE: Final = (
-    "unconfirmed: 内发改价费字〔2023〕1630号 (蒙西电网工商业分时电价), as the grid's price table quotes it; "
-    "its first day is not known, and later notices may have replaced it"
+    "unconfirmed 未确认: 内发改价费字〔2023〕1630号 (蒙西电网工商业分时电价)，据电网代理购电价格表，起始日期不详，"
+    "可能已被后续文件替代 (as the grid's price table quotes it; its first day is not known, and later notices may have "
+    "replaced it)"
 )
 # Windy months 1 to 5 and 9 to 12, calm months 6 to 8.
 _WINDY: Final = ((1, 5), (9, 12))

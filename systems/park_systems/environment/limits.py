@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
 from typing import cast
 
 import numpy as np
 
+from park_sdk.days import day_begins, day_ends
 from park_sdk.derivation import Params
 from park_sdk.frame import FOREVER, Floats, Int64s, Rows
 from park_systems.environment.registers import LimitRow, Pollutant
@@ -45,7 +45,7 @@ def limits_of(
         if row.pollutant != pollutant or row.averaging not in averaging or not counts:
             continue
         named = np.array([row.asset in {None, each.key} for each in params.assets], np.bool_)
-        applies = named[asset] & (at >= _midnight(row.valid_from, params)) & (at < _end(row, params))
+        applies = named[asset] & (at >= day_begins(row.valid_from, params.time_zone)) & (at < _end(row, params))
         stricter = applies & (row.limit < limit)
         reference[stricter] = settings.reference_o2 if row.o2_reference is None else row.o2_reference
         limit[stricter] = row.limit
@@ -54,9 +54,5 @@ def limits_of(
     return Applied(np.where(np.isinf(limit), np.nan, limit), np.where(np.isinf(lower), np.nan, lower), reference)
 
 
-def _midnight(day: date, params: Params) -> int:
-    return round(datetime.combine(day, time(), params.time_zone).timestamp()) * 1_000_000
-
-
 def _end(row: LimitRow, params: Params) -> int:
-    return FOREVER if row.valid_to is None else _midnight(row.valid_to + timedelta(days=1), params)
+    return FOREVER if row.valid_to is None else day_ends(row.valid_to, params.time_zone)

@@ -1,13 +1,14 @@
 """The register of emission limits (排放限值): which limit applies to which outlet, by which standard, since when."""
 
-from datetime import date, datetime, time
+from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, model_validator
 
 from park_sdk.alarm_rule import Id, Strict
-from park_sdk.register import Label, Register
+from park_sdk.days import Day, due_by
+from park_sdk.register import Label, Register, Row
 from park_wire.quantities import Text
 
 Pollutant: TypeAlias = Literal["so2", "nox", "dust", "cod", "ammonia-nitrogen", "ph"]
@@ -19,7 +20,6 @@ _UNITS: Final[dict[str, tuple[str, str]]] = {
     "ammonia-nitrogen": ("outfall", "mg/L"),
     "ph": ("outfall", "pH"),
 }
-_CHINA: Final = ZoneInfo("Asia/Shanghai")
 
 
 class LimitRow(Strict):
@@ -62,33 +62,43 @@ class LimitRow(Strict):
     ]
     o2_reference: Annotated[float | None, Field(ge=0, le=20), Label("基准氧含量", "Reference oxygen", unit="%")] = None
     standard: Annotated[str, Field(min_length=1, max_length=120), Label("标准及版本", "Standard and edition")]
-    valid_from: Annotated[date, Label("生效日期", "Valid from")]
-    valid_to: Annotated[date | None, Label("失效日期（当日仍有效）", "Valid to (that day included)")] = None
+    valid_from: Annotated[Day, Label("生效日期", "Valid from")]
+    valid_to: Annotated[Day | None, Label("失效日期（当日仍有效）", "Valid to (that day included)")] = None
     confirmed: Annotated[bool, Label("已按排污许可证确认", "Confirmed against the discharge permit")] = False
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         outlet, unit = _UNITS[self.pollutant]
         if (self.outlet, self.unit) != (outlet, unit):
-            raise ValueError(f"{self.pollutant} belongs to a {outlet} and is limited in {unit}")
+            where = Text("废气排口", "a stack") if outlet == "stack" else Text("废水排口", "an outfall")
+            raise ValueError(
+                Text(
+                    f"该污染物的限值属于{where.zh}，单位须为 {unit}",
+                    f"this pollutant belongs to {where.en} and is limited in {unit}",
+                )
+            )
         if (self.lower_limit is not None) != (self.pollutant == "ph"):
-            raise ValueError("pH needs a lower limit, and nothing else has one")
+            raise ValueError(
+                Text("pH 须填写下限，其他污染物没有下限", "pH needs a lower limit, and nothing else has one")
+            )
         if self.lower_limit is not None and self.lower_limit >= self.limit:
-            raise ValueError(f"lower_limit {self.lower_limit:g} must lie below limit {self.limit:g}")
+            raise ValueError(Text("下限须小于限值", "the lower limit must lie below the limit"))
         if self.o2_reference is not None and outlet != "stack":
-            raise ValueError("only a stack has a reference oxygen")
+            raise ValueError(Text("只有废气排口有基准氧含量", "only a stack has a reference oxygen"))
         if self.valid_to is not None and self.valid_to < self.valid_from:
-            raise ValueError(f"valid_to {self.valid_to} must not be before valid_from {self.valid_from}")
+            raise ValueError(Text("失效日期不得早于生效日期", "the last day must not lie before the first"))
         return self
 
 
-def _due(row: Any, _state: str) -> datetime | None:
+def _due(row: Row, _settings: Any, zone: ZoneInfo) -> datetime | None:
     """The end of its last day."""
-    return None if row.valid_to is None else datetime.combine(row.valid_to, time(23, 59, 59), _CHINA)
+    return None if row.record.valid_to is None else due_by(row.record.valid_to, zone)
 
 
-_ULTRA_LOW: Final = "unconfirmed: 发改能源〔2014〕2093号 煤电节能减排升级与改造行动计划, coal power at 6 % O2"
-_GB18918: Final = "unconfirmed: GB 18918-2002 城镇污水处理厂污染物排放标准, table 1, level 1A"
+_ULTRA_LOW: Final = (
+    "unconfirmed 未确认: 发改能源〔2014〕2093号 煤电节能减排升级与改造行动计划 (燃煤 coal power, 6 % O2)"
+)
+_GB18918: Final = "unconfirmed 未确认: GB 18918-2002 城镇污水处理厂污染物排放标准 表1 一级A (table 1, level 1A)"
 
 
 def _stack(pollutant: Literal["so2", "nox", "dust"], limit: float) -> LimitRow:
@@ -121,6 +131,7 @@ LIMITS: Final = Register(
     name=Text("排放限值", "Emission limits"),
     model=LimitRow,
     key=("outlet", "asset", "pollutant", "averaging", "standard", "valid_from"),
+    assets=("asset",),
     due=_due,
     # Which limit an outlet has to keep stands in its permit: none of these counts until somebody has confirmed it.
     first=(
@@ -136,7 +147,7 @@ LIMITS: Final = Register(
             lower_limit=6.0,
             unit="pH",
             averaging="instant",
-            standard="GB 8978-1996 污水综合排放标准, table 4, all levels",
+            standard="GB 8978-1996 污水综合排放标准 表4 各级 (table 4, all levels)",
             valid_from=date(1998, 1, 1),
             confirmed=True,
         ),

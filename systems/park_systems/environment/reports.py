@@ -1,33 +1,30 @@
 """Which emission limits are in force, by which standard, and which of them nobody has confirmed."""
 
 from collections.abc import Mapping
-from datetime import date, datetime, time, timedelta
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
 from park_sdk.alarm_rule import Strict
+from park_sdk.days import Day, day_begins, day_ends
 from park_sdk.register import Label, label_of
-from park_sdk.report import Cell, Column, Data, Document, Fact, Need, RegisterNeed, ReportDef, Table
+from park_sdk.report import NEWEST, Cell, Column, Data, Document, Fact, Need, RegisterNeed, ReportDef, Table
 from park_systems.environment.limits import REGISTER
 from park_systems.environment.registers import LimitRow
 from park_wire.quantities import Text
 
 _NAME: Final = Text("现行排放限值", "Emission limits in force")
+_BASIS: Final = Text("排放限值台账", "register of emission limits")
 
 
 class LimitsParams(Strict):
     """On which day."""
 
-    day: Annotated[date, Label("日期", "Day")]
-
-
-def _midnight(day: date, zone: ZoneInfo) -> int:
-    return round(datetime.combine(day, time(), zone).timestamp()) * 1_000_000
+    day: Annotated[Day, Label("日期", "Day")]
 
 
 def needs(params: LimitsParams, zone: ZoneInfo) -> Mapping[str, Need]:
-    """The register as of the end of the day."""
-    return {"limits": RegisterNeed(REGISTER, _midnight(params.day + timedelta(days=1), zone))}
+    """The register as it is now: each row says itself on which days it holds."""
+    return {"limits": RegisterNeed(REGISTER, NEWEST)}
 
 
 def _word(field: str, value: str) -> Text:
@@ -60,15 +57,15 @@ def build(params: LimitsParams, data: Data) -> Document:
     ]
     return Document(
         title=_NAME,
-        start=_midnight(params.day, data.time_zone),
-        end=_midnight(params.day + timedelta(days=1), data.time_zone),
+        start=day_begins(params.day, data.time_zone),
+        end=day_ends(params.day, data.time_zone),
         facts=(
-            Fact("in-force", Text("现行限值", "Limits in force"), len(valid), source="limits register"),
+            Fact("in-force", Text("现行限值", "Limits in force"), len(valid), source=_BASIS),
             Fact(
                 "unconfirmed",
                 Text("未确认的限值", "Limits that nobody has confirmed"),
                 sum(not row.confirmed for row in valid),
-                source="limits register",
+                source=_BASIS,
             ),
         ),
         tables=(

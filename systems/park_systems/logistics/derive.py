@@ -1,4 +1,8 @@
-"""What traffic's readings and events mean: speed against the limit, geofence, tickets, vehicles in the park."""
+"""What traffic's readings and events mean: speed against the limit, geofence, tickets, vehicles in the park.
+
+Overload is judged by 交通运输部令 2016 年第 62 号, article 3, whose table stands in registers.py. Speed against the
+zone's limit, the geofence and net mass are the platform's own rules of the park.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Final

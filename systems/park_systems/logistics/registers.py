@@ -1,13 +1,14 @@
 """The register of vehicles: whose they are, what they may weigh and what they may carry."""
 
-from datetime import date, datetime, time
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, model_validator
 
 from park_sdk.alarm_rule import Id, Strict
-from park_sdk.register import Label, Register
+from park_sdk.days import Day, due_by
+from park_sdk.register import Label, Register, Row
 from park_wire.quantities import Text
 
 ORDER_62: Final = "交通运输部令2016年第62号 超限运输车辆行驶公路管理规定（2021年第12号令修正）第三条"
@@ -26,9 +27,6 @@ LEGAL_T: Final[dict[tuple[Kind, int], float]] = {
 """Mass of vehicle and load in t by kind and axles, article 3 (4) to (8); a train of more axles weighs as one of six."""
 _SINGLE_DRIVE_TRAIN_T: Final = 46.0
 _SINGLE_TYRES_T: Final = 3.0
-Day = Annotated[date, Field(ge=date(2000, 1, 1), lt=date(2100, 1, 1))]
-"""A day that anybody means: what lies beyond is a slip of the keyboard."""
-_CHINA: Final = ZoneInfo("Asia/Shanghai")
 
 _NOT_IN_THE_ORDER: Final = Text(
     "第三条只列有二至四轴货车和三轴及以上汽车列车，请核对车型和轴数",
@@ -110,11 +108,12 @@ def plate_key(plate: object) -> str | None:
     return "".join(letter for letter in plate.upper() if letter.isalnum()) or None
 
 
-def _due(vehicle: Any, _state: str) -> datetime | None:
+def _due(row: Row, _settings: Any, zone: ZoneInfo) -> datetime | None:
     """The end of the last day on which its licence holds."""
+    vehicle: Vehicle = row.record
     if not vehicle.dangerous or vehicle.licence_until is None:
         return None
-    return datetime.combine(vehicle.licence_until, time(23, 59, 59), _CHINA)
+    return due_by(vehicle.licence_until, zone)
 
 
 VEHICLES: Final = Register(
@@ -123,5 +122,6 @@ VEHICLES: Final = Register(
     model=Vehicle,
     key=("plate",),
     enterprise="enterprise",
+    assets=("asset",),
     due=_due,
 )

@@ -1,19 +1,21 @@
 """Which dangerous goods licences end, and what each vehicle may weigh."""
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import timedelta
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
 from park_sdk.alarm_rule import Strict
+from park_sdk.days import Day, day_begins, day_ends
 from park_sdk.register import Label
 from park_sdk.report import Cell, Column, Data, Document, Fact, Need, RegisterNeed, ReportDef, Table
-from park_systems.logistics.registers import ORDER_62, Day, Vehicle, legal_mass
+from park_systems.logistics.registers import ORDER_62, Vehicle, legal_mass
 from park_wire.quantities import Text
 
 _NAME: Final = Text("危险货物许可证到期", "Dangerous goods licences that end")
+_BASIS: Final = Text("车辆台账", "register of vehicles")
 
 
 class LicencesParams(Strict):
@@ -23,13 +25,9 @@ class LicencesParams(Strict):
     days: Annotated[int, Field(ge=1, le=400), Label("提前天数", "Days ahead", unit="d")] = 60
 
 
-def _midnight(day: date, zone: ZoneInfo) -> int:
-    return round(datetime.combine(day, time(), zone).astimezone(UTC).timestamp()) * 1_000_000
-
-
 def needs(params: LicencesParams, zone: ZoneInfo) -> Mapping[str, Need]:
     """The register as of the end of the day asked for."""
-    return {"vehicles": RegisterNeed("logistics.vehicles", _midnight(params.day + timedelta(days=1), zone))}
+    return {"vehicles": RegisterNeed("logistics.vehicles", day_ends(params.day, zone))}
 
 
 def build(params: LicencesParams, data: Data) -> Document:
@@ -57,12 +55,12 @@ def build(params: LicencesParams, data: Data) -> Document:
     ended = sum(until < params.day for until, *_ in ending)
     return Document(
         title=_NAME,
-        start=_midnight(params.day, data.time_zone),
-        end=_midnight(last, data.time_zone),
+        start=day_begins(params.day, data.time_zone),
+        end=day_ends(last, data.time_zone),
         facts=(
-            Fact("vehicles", Text("危险货物车辆数", "Vehicles for dangerous goods"), len(vehicles)),
-            Fact("ended", Text("已到期", "Ended"), ended),
-            Fact("ending", Text("即将到期", "Ending"), len(ending) - ended),
+            Fact("vehicles", Text("危险货物车辆数", "Vehicles for dangerous goods"), len(vehicles), source=_BASIS),
+            Fact("ended", Text("已到期", "Ended"), ended, source=_BASIS),
+            Fact("ending", Text("即将到期", "Ending"), len(ending) - ended, source=_BASIS),
         ),
         tables=(Table("licences", _NAME, columns, rows),),
         notes=(Text(f"限定总质量依据：{ORDER_62}", f"Legal mass after {ORDER_62}"),),

@@ -17,7 +17,8 @@ SAFETY: Final = Page(
             Text("压力与设计压力之比", "Pressure over design pressure"),
             Points(quantities=("pressure-ratio",), kinds=VESSELS),
             low=0.0,
-            high=1.0,
+            high=1.2,
+            alarm=1.0,
         ),
         Values(
             Text("压力容器", "Vessels"),

@@ -1,8 +1,9 @@
 """Balance of pipelines: what flowed in and not out, less what the line packs. What is left leaked, or is mis-measured.
 
-Volume balance over running windows, as in API RP 1130 (computational pipeline monitoring): imbalance = integral of
-(in - out) dt - line pack. Line pack is design value `line-pack` (m3/MPa) times the change of the mean of both ends'
-pressures; without the design value it is left out. Gas flows must be at standard conditions.
+Volume balance over running windows, the method that API RP 1130 (first edition, 2007; computational pipeline
+monitoring; its text was not at hand) calls volume balance: imbalance = integral of (in - out) dt - line pack. Line pack
+is design value `line-pack` (m3/MPa) times the change of the mean of both ends' pressures; without the design value it
+is left out. Gas flows must be at standard conditions.
 """
 
 from typing import Final

@@ -4,14 +4,15 @@
 The next date is the one that the inspection report gives: the platform works out none.
 """
 
-from datetime import date, datetime, time
+from datetime import date, datetime
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, model_validator
 
 from park_sdk.alarm_rule import Id, Strict
-from park_sdk.register import Label, Register
+from park_sdk.days import Day, due_by
+from park_sdk.register import Label, Register, Row
 from park_wire.quantities import Text
 
 EquipmentKind: TypeAlias = Literal[
@@ -26,7 +27,6 @@ KINDS: Final[tuple[tuple[EquipmentKind, str, str], ...]] = (
     ("vehicle", "场（厂）内专用机动车辆", "Vehicle for use within works"),
     ("safety-valve", "安全阀", "Safety valve"),
 )
-_CHINA: Final = ZoneInfo("Asia/Shanghai")
 
 IN_USE: Final = "in-use"
 OUT_OF_USE: Final = "out-of-use"
@@ -50,9 +50,9 @@ class Equipment(Strict):
         float | None, Field(ge=-273, le=2000), Label("设计温度", "Design temperature", unit="°C")
     ] = None
     safety_grade: Annotated[int | None, Field(ge=1, le=5), Label("安全状况等级", "Safety grade (1 to 5)")] = None
-    last_inspection: Annotated[date | None, Label("上次检验日期", "Last inspection")] = None
-    next_inspection: Annotated[date, Label("下次检验日期", "Next inspection")]
-    safety_valve_due: Annotated[date | None, Label("安全阀校验到期日", "Safety valve check due")] = None
+    last_inspection: Annotated[Day | None, Label("上次检验日期", "Last inspection")] = None
+    next_inspection: Annotated[Day, Label("下次检验日期", "Next inspection")]
+    safety_valve_due: Annotated[Day | None, Label("安全阀校验到期日", "Safety valve check due")] = None
     responsible: Annotated[str, Field(min_length=1, max_length=40), Label("负责人", "Responsible person")]
     state: Annotated[
         Literal["in-use", "out-of-use", "scrapped"],
@@ -70,8 +70,7 @@ class Equipment(Strict):
     @model_validator(mode="after")
     def _in_order(self) -> Self:
         if self.last_inspection is not None and self.next_inspection <= self.last_inspection:
-            problem = f"next_inspection {self.next_inspection} must be after last_inspection {self.last_inspection}"
-            raise ValueError(problem)
+            raise ValueError(Text("下次检验日期须晚于上次检验日期", "the next inspection must come after the last one"))
         return self
 
 
@@ -83,10 +82,10 @@ def next_date(equipment: Equipment) -> date | None:
     return min(day for day in dates if day is not None)
 
 
-def _due(equipment: Any, _state: str) -> datetime | None:
-    """The end of that day, in China's time."""
-    day = next_date(equipment)
-    return None if day is None else datetime.combine(day, time(23, 59, 59), _CHINA)
+def _due(row: Row, _settings: Any, zone: ZoneInfo) -> datetime | None:
+    """The end of that day."""
+    day = next_date(row.record)
+    return None if day is None else due_by(day, zone)
 
 
 SPECIAL_EQUIPMENT: Final = Register(
@@ -95,6 +94,7 @@ SPECIAL_EQUIPMENT: Final = Register(
     model=Equipment,
     key=("registration_code",),
     enterprise="enterprise",
+    assets=("asset",),
     writers=frozenset({"administrator", "operator", "safety"}),
     due=_due,
 )

@@ -1,37 +1,36 @@
 """Which special equipment has to be inspected, and which inspection is overdue."""
 
 from collections.abc import Mapping
-from datetime import date, datetime, time, timedelta
+from datetime import timedelta
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
 from pydantic import Field
 
 from park_sdk.alarm_rule import Strict
+from park_sdk.days import Day, day_begins, day_ends
 from park_sdk.register import Label
 from park_sdk.report import Cell, Column, Data, Document, Fact, Need, RegisterNeed, ReportDef, Table
 from park_systems.safety.registers import KINDS, Equipment, next_date
 from park_wire.quantities import Text
 
 _NAME: Final = Text("特种设备检验到期", "Special equipment: inspections due")
-_BASIS: Final = "special-equipment register; TSG 08-2017 特种设备使用管理规则"
+_BASIS: Final = Text(
+    "特种设备台账；TSG 08-2017 特种设备使用管理规则",
+    "register of special equipment; TSG 08-2017 特种设备使用管理规则",
+)
 
 
 class InspectionsParams(Strict):
     """From which day, and how far ahead."""
 
-    day: Annotated[date, Label("日期", "Day")]
+    day: Annotated[Day, Label("日期", "Day")]
     days: Annotated[int, Field(ge=0, le=1000), Label("提前天数", "Days ahead", unit="d")] = 60
-
-
-def _midnight(day: date, zone: ZoneInfo) -> int:
-    return round(datetime.combine(day, time(), zone).timestamp()) * 1_000_000
 
 
 def needs(params: InspectionsParams, zone: ZoneInfo) -> Mapping[str, Need]:
     """The ledger as of the end of the day."""
-    end = _midnight(params.day + timedelta(days=1), zone)
-    return {"equipment": RegisterNeed("safety.special-equipment", end)}
+    return {"equipment": RegisterNeed("safety.special-equipment", day_ends(params.day, zone))}
 
 
 def build(params: InspectionsParams, data: Data) -> Document:
@@ -59,8 +58,8 @@ def build(params: InspectionsParams, data: Data) -> Document:
     overdue = sum(day < params.day for day, _ in wanted)
     return Document(
         title=_NAME,
-        start=_midnight(params.day, data.time_zone),
-        end=_midnight(params.day + timedelta(days=params.days + 1), data.time_zone),
+        start=day_begins(params.day, data.time_zone),
+        end=day_ends(params.day + timedelta(days=params.days), data.time_zone),
         facts=(
             Fact("in-use", Text("在用设备", "Equipment in use"), len(dated), source=_BASIS),
             Fact("due", Text("到期设备", "Due within the days asked for"), len(wanted), source=_BASIS),

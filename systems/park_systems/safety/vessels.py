@@ -1,4 +1,8 @@
-"""Pressure of vessels: how near it is to the design pressure, how fast it rises, and when it will be there."""
+"""Pressure of vessels: how near it is to the design pressure, how fast it rises, and when it will be there.
+
+Design pressure is that of the vessel's nameplate, as TSG 21-2016 (固定式压力容器安全技术监察规程) asks for. The
+slope, the time to the limit and the shares at which they alarm are the platform's own: no standard sets them.
+"""
 
 from typing import Final, cast
 

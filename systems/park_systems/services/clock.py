@@ -37,14 +37,35 @@ def _opening(working: WorkingHours, zone: ZoneInfo, first: int, last: int) -> tu
     edges, counted = [float(first)], [0.0]
     for back in range(min((end - _day(first, zone)).days, _MOST_DAYS), -1, -1):
         day = end - timedelta(days=back)
-        if day in working.also or (day.weekday() in working.weekdays and day not in working.holidays):
-            midnight = datetime.combine(day, time(), zone)
-            opens = to_us(midnight + timedelta(hours=working.begin))
-            closes = to_us(midnight + timedelta(hours=working.end))
+        if hours := _hours_of(day, working, zone):
+            opens, closes = hours
             edges += [float(opens), float(closes)]
             counted += [counted[-1], counted[-1] + (closes - opens) / _HOUR_US]
     # The first day may open before `first`; what lies before any opening counts nothing either way.
     return np.array(edges[1:] or edges), np.array(counted[1:] or counted)
+
+
+def deadline(begin: int, term_h: float, working: WorkingHours | None, zone: ZoneInfo) -> int | None:
+    """The instant by which so many hours have counted since `begin`, both µs UTC; None: not within ten years."""
+    left = round(term_h * _HOUR_US)
+    if working is None:
+        return begin + left
+    first = _day(begin, zone)
+    for ahead in range(_MOST_DAYS):
+        if hours := _hours_of(first + timedelta(days=ahead), working, zone):
+            opens, closes = max(hours[0], begin), hours[1]
+            if closes - opens >= left:
+                return opens + left
+            left -= max(closes - opens, 0)
+    return None
+
+
+def _hours_of(day: date, working: WorkingHours, zone: ZoneInfo) -> tuple[int, int] | None:
+    """When a day begins and ends to count; None when it does not."""
+    if day not in working.also and (day.weekday() not in working.weekdays or day in working.holidays):
+        return None
+    midnight = datetime.combine(day, time(), zone)
+    return to_us(midnight + timedelta(hours=working.begin)), to_us(midnight + timedelta(hours=working.end))
 
 
 def _day(at: int, zone: ZoneInfo) -> date:

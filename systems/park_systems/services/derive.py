@@ -1,11 +1,14 @@
-"""How many requests wait for the park, how many are late, and how much time the most urgent has left."""
+"""How many requests wait for the park, how many are late, and how much time the most urgent has left.
+
+The promise and its hours are the park's own; no standard sets them.
+"""
 
 from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 
-from park_sdk.derivation import Derived, EventInput, Grid, Of, Params, ParkDerivation
+from park_sdk.derivation import Derived, Grid, Params, ParkDerivation
 from park_sdk.frame import Floats, Int64s
 from park_sdk.register import Row
 from park_systems.services.clock import hours_between, to_us
@@ -51,8 +54,7 @@ def count_requests(grid: Grid, params: Params) -> Derived:
 REQUESTS: Final = ParkDerivation(
     id="requests",
     kinds=("park",),
-    # A derivation needs an input; this one rests on the register alone, and no device sends such an event.
-    inputs=(EventInput("none", "service-request", of=Of.PARK),),
+    inputs=(),
     outputs=("ticket-count", "ticket-overdue", "sla-remaining"),
     compute=count_requests,
     every_s=60,

@@ -3,6 +3,7 @@
 from typing import Final
 
 from park_sdk.page import Alarms, Page, Points, RegisterTable, ReportForm, Trend, Values
+from park_systems.services.registers import REQUESTS
 from park_wire.quantities import Text
 
 SERVICES: Final = Page(
@@ -22,4 +23,5 @@ SERVICES: Final = Page(
         ),
         ReportForm(Text("月报", "Monthly report"), report="month"),
     ),
+    readers=REQUESTS.readers,
 )

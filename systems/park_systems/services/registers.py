@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
+from zoneinfo import ZoneInfo
 
 from pydantic import AwareDatetime, Field, field_validator
 
 from park_sdk.alarm_rule import Id, Strict
-from park_sdk.register import Label, Register, Role, Step
-from park_systems.services.settings import Kind
+from park_sdk.register import Label, Register, Role, Row, Step
+from park_systems.services.clock import deadline, to_us
+from park_systems.services.settings import Kind, Settings
 from park_wire.quantities import Text
 
 _PARK: Final[frozenset[Role]] = frozenset({"administrator", "operator"})
@@ -59,6 +61,14 @@ def _was_asked(row: Any, now: datetime) -> Sequence[Text]:
     return ()
 
 
+def _due(row: Row, settings: Settings, zone: ZoneInfo) -> datetime | None:
+    """When its term ends, as long as the park has to act."""
+    if row.state not in WITH_THE_PARK:
+        return None
+    at = deadline(to_us(row.record.asked_at), settings.term(row.record.kind), settings.working, zone)
+    return None if at is None else datetime.fromtimestamp(at / 1e6, zone)
+
+
 REQUESTS: Final = Register(
     id="requests",
     name=Text("企业诉求", "Requests"),
@@ -84,4 +94,5 @@ REQUESTS: Final = Register(
         Step("reject", Text("不认可答复", "Not answered"), ("answered",), "accepted", _ENTERPRISE, note=True),
         Step("close", Text("办结", "Close"), ("answered",), "closed", _PARK | _ENTERPRISE),
     ),
+    due=_due,
 )

@@ -19,6 +19,8 @@ from park_systems.services.settings import Settings
 from park_wire.quantities import Text
 
 _NAME: Final = Text("企业诉求月报", "Requests of a month")
+_BASIS: Final = Text("企业诉求台账，按期末状态", "register of requests, as at the end of the month")
+_TERMS: Final = Text("企业诉求台账；园区设定的时限", "register of requests; the terms that the park has set")
 _STATES: Final = dict(REQUESTS.states)
 
 
@@ -38,18 +40,14 @@ def _bounds(params: MonthParams, zone: ZoneInfo) -> tuple[int, int]:
 
 def needs(params: MonthParams, zone: ZoneInfo) -> Mapping[str, Need]:
     """The register as it stood at the end of the month."""
-    return {"requests": RegisterNeed(REGISTER, _bounds(params, zone)[1])}
+    return {"requests": RegisterNeed(REGISTER, _bounds(params, zone)[1], enterprise=params.enterprise)}
 
 
 def build(params: MonthParams, data: Data) -> Document:
     """What was asked in the month, counted by kind and state as at its end (or now, while it runs)."""
     assert isinstance(data.settings, Settings)  # noqa: S101 - the platform gives a system its own settings
     start, end = _bounds(params, data.time_zone)
-    asked = [
-        row
-        for row in data.registers["requests"]
-        if start <= to_us(row.record.asked_at) < end and params.enterprise in (None, row.record.enterprise)
-    ]
+    asked = [row for row in data.registers["requests"] if start <= to_us(row.record.asked_at) < end]
     waiting = [row for row in asked if row.state is None or row.state in WITH_THE_PARK]
     at = min(end, data.now)
     left = remaining_hours(waiting, np.array([at], np.int64), data.settings, data.time_zone)[0]
@@ -59,9 +57,9 @@ def build(params: MonthParams, data: Data) -> Document:
         start=start,
         end=end,
         facts=(
-            Fact("asked", Text("提出", "Asked"), len(asked)),
-            Fact("waiting", Text("在办", "With the park"), len(waiting)),
-            Fact("overdue", Text("超期", "Overdue"), int((left < 0).sum())),
+            Fact("asked", Text("提出", "Asked"), len(asked), source=_BASIS),
+            Fact("waiting", Text("在办", "With the park"), len(waiting), source=_BASIS),
+            Fact("overdue", Text("超期", "Overdue"), int((left < 0).sum()), source=_TERMS),
         ),
         tables=(_by_kind(asked), _waiting([(waiting[place], float(left[place])) for place in order], data)),
         notes=(Text("时限为园区自定承诺", "The terms are the park's own promise"),),
@@ -103,4 +101,13 @@ def _waiting(rows: list[tuple[Row, float]], data: Data) -> Table:
     return Table("waiting", Text("在办诉求", "Requests with the park"), columns, cells)
 
 
-MONTH: Final = ReportDef(id="month", name=_NAME, params=MonthParams, needs=needs, build=build, registers=(REGISTER,))
+MONTH: Final = ReportDef(
+    id="month",
+    name=_NAME,
+    params=MonthParams,
+    needs=needs,
+    build=build,
+    # Who may not read a request learns nothing of it here.
+    readers=REQUESTS.readers,
+    registers=(REGISTER,),
+)
