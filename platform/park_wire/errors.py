@@ -10,6 +10,7 @@
     │   └── UnknownVersion   it names a wire version that this release does not read
     ├── StoreError           the outbox or the database can't keep what it was given
     │   ├── StoreUnavailable it is down or restarting: retried until it is back
+    │   │   └── StoreTooSlow it stopped a question that took too long: ask for less
     │   ├── StoreFull        no room: retried, and an alarm
     │   └── OwnershipLost    another worker owns the stream now: drop the state and leave
     └── ServiceError         a program that Parkhub starts for itself did not start or stopped

@@ -20,8 +20,8 @@ ADD: Final = {"zh-CN": "新增", "en-GB": "Add"}
 CHINESE: Final = re.compile(r"[\u3400-\u9fff]")
 # What a program that forgot something shows.
 FORGOTTEN: Final = re.compile(r"\bundefined\b|\bNaN\b|\[object |\bnull\b|\{\w+\}")
-# Says the same in both languages: numbers and signs, formulae, file formats, the letters of lines, units of factors.
-SAME: Final = re.compile(r"[\W\d_]*|[A-J]|CSV|JSON|pH|PM2\.5|PM10|SO2|NOx|COD|\d+ (s|min|h|d)|kg(ce|CO2)/\w+")
+# Says the same in both languages: numbers and signs, formulae, file formats, the letters of lines, units.
+SAME: Final = re.compile(r"[\W\d_]*|[A-J]|CSV|JSON|pH|PM2\.5|PM10|SO2|NOx|COD|\d+ (s|min|h|d)|kg(ce|CO2)/\w+|mg/(L|m3)")
 SWITCH: Final = {"中文", "English", "园枢 Parkhub", "Parkhub 园枢"}
 LABELS: Final = "h1, h2, h3, th, label, button, option, legend, dt, nav a, [role=alert], .muted:not(td *, small)"
 

@@ -47,7 +47,7 @@ _SAID: Final = {
     "no point": ("测点不存在：{}", "There is no such point: {}"),
     "no asset": ("没有此设备，或您无权查看：{}", "There is no such asset, or you may not see it: {}"),
     "monthly": ("能耗月报", "Energy of a month"),
-    "enterprise": ("企业（空为园区）", "Enterprise (empty: the park)"),
+    "enterprise": ("企业（空为园区；企业用户空为本企业）", "Enterprise (empty: the park, or your own)"),
     "make": ("生成", "Make report"),
     "chem": ("恒远化工", "Hengyuan Chemical Works"),
     "coverage": ("数据覆盖率", "Coverage"),

@@ -9,7 +9,7 @@ from park_wire.errors import ConfigError, Fault, ParkError
 
 RETRYABLE = {
     *("DeviceError", "Unreachable", "Refused", "Nonsense"),
-    *("StoreUnavailable", "StoreFull", "ServiceError"),
+    *("StoreUnavailable", "StoreTooSlow", "StoreFull", "ServiceError"),
 }
 CLASSES = {
     each.__name__: each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, ParkError)
