@@ -78,6 +78,7 @@ class AlarmAnswer(Answer):
     cleared_at: Time | None
     closed_at: Time | None
     recorded_at: Time
+    late: bool = Field(description="found when late readings came: never open, only history 迟到数据补判，仅作历史")
     rule: RuleAnswer
     point: PointOfAlarmAnswer | None
     asset: Reference | None

@@ -1,4 +1,6 @@
-"""`park operate`: the park's housekeeper. Rollups, park-wide derivations, partitions, the watch over silent gateways.
+"""`park operate`: the park's housekeeper.
+
+Rollups, park-wide derivations, late readings, partitions, the watch over silent gateways.
 
 One process at a time does it, by a lock in the database; others stand by and take over when it goes.
 """
@@ -11,6 +13,7 @@ from typing import Final
 
 import structlog
 
+from park_platform.operations.late_pass import LatePass
 from park_platform.operations.park_stream import ParkStream
 from park_platform.storage.connect import Connection, connect
 from park_platform.storage.partitions import keep_partitions
@@ -76,11 +79,13 @@ class Operate:
                 return
         log.info("operates")
         park = ParkStream(connection, self._systems, database_clock)
+        late = LatePass(connection, self._systems, database_clock)
         duties = [
             _Duty("silence", 1.0, _watch),
             _Duty("rollups", 5.0, _roll),
             _Duty("derivations", 5.0, lambda _: park.advance()),
             _Duty("derivations again", 30.0, lambda _: park.renew()),
+            _Duty("late readings", 5.0, lambda _: late.advance()),
             _Duty("partitions", 600.0, _keep),
         ]
         while not self._stopping.wait(0.2):

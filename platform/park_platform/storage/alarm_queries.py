@@ -41,7 +41,10 @@ class PointOfAlarm:
 
 @dataclass(frozen=True, slots=True)
 class AlarmView:
-    """An alarm. `subject` names what a rule about the platform itself is about. Times in µs UTC."""
+    """An alarm. `subject` names what a rule about the platform itself is about. Times in µs UTC.
+
+    late: only late readings tell of it; it is history and was never open.
+    """
 
     id: int
     stream: str
@@ -57,6 +60,7 @@ class AlarmView:
     cleared_at: int | None
     closed_at: int | None
     recorded_at: int
+    late: bool
     rule: RuleOfAlarm
     point: PointOfAlarm | None
     asset: Named | None
@@ -103,7 +107,7 @@ class AlarmFilter:
 _SELECT: Final = """
     SELECT x.id, s.name, x.state, x.priority, x.subject, us_of(x.raised_at), x.raised_value, x.limit_value,
            x.times_raised, us_of(x.acked_at), CASE WHEN %(park)s THEN x.acked_by END, us_of(x.cleared_at),
-           us_of(x.closed_at), us_of(x.recorded_at),
+           us_of(x.closed_at), us_of(x.recorded_at), x.late,
            r.key, r.kind, r.name_zh, r.name_en, r.cause, r.consequence, r.action, r.respond_s,
            p.id, COALESCE(g.key, s.name) || '/' || p.device || '/' || p.name, p.quantity, p.unit,
            a.key, a.name_zh, a.name_en, e.key, e.name_zh, e.name_en
@@ -156,10 +160,10 @@ def alarm_journal(connection: Connection, scope: Scope, id_: int) -> list[Journa
 
 
 def _alarm(row: tuple[Any, ...]) -> AlarmView:
-    key, kind, zh, en, cause, consequence, action, respond_s = row[14:22]
-    point, asset, owner = row[22:26], row[26:29], row[29:32]
+    key, kind, zh, en, cause, consequence, action, respond_s = row[15:23]
+    point, asset, owner = row[23:27], row[27:30], row[30:33]
     return AlarmView(
-        *row[:14],
+        *row[:15],
         rule=RuleOfAlarm(key, kind, Text(zh, en), cause, consequence, action, respond_s),
         point=None if point[0] is None else PointOfAlarm(*point),
         asset=_named(asset),

@@ -59,11 +59,11 @@ def open_alarms(connection: Connection, keys: Iterable[Key]) -> dict[Key, AlarmR
 
 
 def closed_alarms(connection: Connection, keys: Iterable[Key]) -> dict[Key, AlarmRow]:
-    """The last alarm of each of these keys that was closed."""
+    """The last alarm of each of these keys that was closed, late ones left out."""
     wanted = _arrays(keys)
     if not wanted["rules"]:
         return {}
-    rows = connection.execute(_SELECT + _WANTED + "WHERE a.closed_at IS NOT NULL ORDER BY a.id", wanted)
+    rows = connection.execute(_SELECT + _WANTED + "WHERE a.closed_at IS NOT NULL AND NOT a.late ORDER BY a.id", wanted)
     return {alarm.key: alarm for alarm in (AlarmRow(*row) for row in rows)}
 
 

@@ -17,6 +17,7 @@ from park_platform.storage.derived import save_fenced
 from park_platform.storage.events import save_events
 from park_platform.storage.journal import Chain
 from park_platform.storage.lanes import move_marks, save_gaps
+from park_platform.storage.late_hours import note_late
 from park_platform.storage.latest import save_packs
 from park_platform.storage.letters import save_letters
 from park_platform.storage.readings import copy_readings
@@ -92,6 +93,7 @@ def commit(connection: Connection, works: Sequence[Work], *, incarnation: UUID, 
 def _save_rest(connection: Connection, work: Work, row: LockedStream, stored: Frame, now: int) -> None:
     if row.event_until is not None:
         mark_dirty(connection, row.id, stored.time, row.event_until)
+    note_late(connection, row.id, stored)
     _mark_late_events(connection, work, row, now)
     if work.letters:
         save_letters(connection, row.id, work.letters)

@@ -101,6 +101,11 @@ def keep_derived_points(
     if not missing and not over:
         return {key: number for key, (number, *_) in there.items() if key in wishes}
     connection.execute("UPDATE installation SET config_seq = config_seq + 1")
+    return derived_points(connection, stream)
+
+
+def derived_points(connection: Connection, stream: int) -> dict[tuple[str, str], int]:
+    """The derived points of a stream that are in use, by (asset, name)."""
     rows = connection.execute(
         "SELECT device, name, id FROM point WHERE stream_id = %s AND system IS NOT NULL AND gone_at IS NULL", (stream,)
     )

@@ -208,6 +208,11 @@ class LockedStream:
     rules_seq: int
 
 
+def lock_stream(connection: Connection, stream: int) -> None:
+    """Let no commit of this stream go on until the transaction ends. For who changes its past and owns it not."""
+    connection.execute("SELECT FROM stream WHERE id = %s FOR NO KEY UPDATE", (stream,))
+
+
 def lock_streams(connection: Connection, claims: Sequence[Claim], incarnation: UUID) -> dict[int, LockedStream]:
     """Lock the rows of owned streams in sorted order and check owner, term and incarnation in the same breath.
 

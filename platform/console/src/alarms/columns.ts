@@ -7,7 +7,14 @@ import type { Column } from "../tables/columns.ts";
 
 /** How long the condition has lasted, or lasted, in ms. */
 export function lastedMs(alarm: Alarm, now: number): number {
-  return (alarm.cleared_at === null ? now : Date.parse(alarm.cleared_at)) - Date.parse(alarm.raised_at);
+  const end = alarm.cleared_at ?? alarm.closed_at;
+  return (end === null ? now : Date.parse(end)) - Date.parse(alarm.raised_at);
+}
+
+/** The state in words; of one that only late readings tell of it says so. */
+export function stateOf(alarm: Alarm, m: Messages): string {
+  const state = m.alarmState[alarm.state];
+  return alarm.late ? `${state} (${m.alarm.late})` : state;
 }
 
 export function subjectOf(alarm: Alarm): string {
@@ -23,7 +30,7 @@ export function alarmColumns(m: Messages, now: number): Column<Alarm>[] {
   const t = m.alarm;
   return [
     { id: "priority", title: t.priority, value: (row) => m.priority[row.priority] },
-    { id: "state", title: t.state, value: (row) => m.alarmState[row.state] },
+    { id: "state", title: t.state, value: (row) => stateOf(row, m) },
     { id: "raised", title: t.raisedAt, value: (row) => row.raised_at, text: (row) => formatTime(row.raised_at) },
     { id: "name", title: t.name, value: (row) => both(row.rule.name), isWide: true },
     { id: "asset", title: t.asset, value: subjectOf, isWide: true },
