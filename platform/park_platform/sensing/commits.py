@@ -1,6 +1,7 @@
 """From plans to committed readings: all streams together, and when that fails each message alone (chain 4.3, 4.6)."""
 
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -151,6 +152,7 @@ def _load_again(life: Life, owned: Owned) -> None:
 def _commit(life: Life, due: Sequence[Owned]) -> None:
     life.heart.check()
     now = life.clock()
+    began = time.monotonic()
     for _ in range(_MOST_RELOADS):
         works = [owned.stream.work(now) for owned in due]
         try:
@@ -162,10 +164,12 @@ def _commit(life: Life, due: Sequence[Owned]) -> None:
             break
     else:
         raise StoreUnavailable("assets or rules change faster than they can be loaded")
+    ended = time.monotonic()
+    life.pace.note(ended - began, ended)
     _count(life, done)
     for owned, committed in zip(due, done.streams, strict=True):
         owned.taken = []
-        answers = owned.stream.installed(committed, now)
+        answers = owned.stream.installed(committed, now, life.pace.credit)
         publish_values(life.link, owned.name, committed)
         publish_acks(life.link, owned.gateway, answers)
 

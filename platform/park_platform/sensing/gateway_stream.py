@@ -17,7 +17,6 @@ from park_platform.storage.workers import Claim
 from park_sdk.frame import Frame, Image
 from park_wire.messages import Ack, Birth
 
-CREDIT: Final = 16
 _PACK_EVERY_US: Final = 1_000_000
 
 
@@ -86,8 +85,8 @@ class GatewayStream:
             pack=self._packing,
         )
 
-    def installed(self, committed: Committed, now: int) -> Answers:
-        """Take over what the transaction did; returns what is to be said now."""
+    def installed(self, committed: Committed, now: int, credit: int) -> Answers:
+        """Take over what the transaction did; returns what is to be said now. credit: of backfill batches."""
         shown = committed.ticked.shown
         self._image.show(shown)
         self._derivations = self._derivations.after(committed.ticked.progress)
@@ -101,14 +100,14 @@ class GatewayStream:
         lanes = self.staging.lanes
         lanes.last_until = max(lanes.last_until, plan.until)
         acks = [
-            Ack(run, epoch, lanes.marks(epoch), CREDIT, now, need.birth, need.epoch, need.hello)
+            Ack(run, epoch, lanes.marks(epoch), credit, now, need.birth, need.epoch, need.hello)
             for (run, epoch), need in plan.needs.items()
         ]
         return Answers(acks, plan.pubacks)
 
-    def call(self, now: int) -> Ack:
+    def call(self, now: int, credit: int) -> Ack:
         """Ask whoever runs this gateway to say hello."""
-        return Ack(bytes(8), bytes(16), {}, CREDIT, now, need_hello=True)
+        return Ack(bytes(8), bytes(16), {}, credit, now, need_hello=True)
 
     def reload(self, config: StreamConfig) -> None:
         """Take over changed points and rules; what is planned stays planned."""

@@ -10,6 +10,7 @@ from park_platform.sensing.gateway_stream import GatewayStream
 from park_platform.sensing.heart import Heart
 from park_platform.sensing.link import Arrived, Link
 from park_platform.sensing.load import Source
+from park_platform.sensing.pace import Pace
 from park_platform.storage.connect import Connection
 from park_wire.errors import OwnershipLost, StoreFull, StoreUnavailable
 
@@ -74,6 +75,7 @@ class Life:
     clock: Callable[[], int]
     counts: Counts
     innocent: list[tuple[int, bytes]]
+    pace: Pace = field(default_factory=Pace)
     owned: dict[str, Owned] = field(default_factory=dict[str, Owned])
     backlog: deque[Arrived] = field(default_factory=deque[Arrived])
     heard: set[int] = field(default_factory=set[int])

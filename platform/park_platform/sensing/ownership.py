@@ -103,4 +103,5 @@ def _call(life: Life) -> None:
         waits = not owned.stream.greeted and life.link.is_following(owned.gateway)
         if waits and now_s - owned.called_at >= _CALL_S:
             owned.called_at = now_s
-            life.link.publish(gateway_topic(owned.gateway, "ack"), owned.stream.call(life.clock()).encode())
+            call = owned.stream.call(life.clock(), life.pace.credit)
+            life.link.publish(gateway_topic(owned.gateway, "ack"), call.encode())
