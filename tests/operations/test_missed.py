@@ -140,6 +140,7 @@ def test_journal_and_missed_are_what_would_have_been_told(
     assert [each for each in within if each not in {(line.at, line.kind) for line in lines}] == [
         each for each in expected if each not in {(line.at, line.kind) for line in lines}
     ]
+    assert all(one.at >= start for one in missed)
     # Raised and cleared take turns within what is missed, alarm by alarm.
     for one, following in itertools.pairwise(one for one in missed if one.alarm == NEW):
         assert (one.kind, following.kind) in {("raised", "cleared"), ("cleared", "raised")}

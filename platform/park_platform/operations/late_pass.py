@@ -89,7 +89,6 @@ class LatePass:
         frame = readings_between(self.connection, points, hour.start - remembered, until)
         if not _late_within(frame, hour).any():
             return
-        frame = replace(frame, quality=(frame.quality & ~LATE).astype(np.int16))
         past = frame.time < hour.start
         begun = Derivations.begin([bound], frame.take(past), hour.start)
         derived, progress = begun.run(frame.take(~past), until)
