@@ -4,8 +4,13 @@ from collections.abc import Generator
 
 import pytest
 import structlog
+from hypothesis import settings
 
 pytest_plugins = ("support.needs", "support.services", "support.database", "support.timescale")
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("park")
+settings.load_profile("park")
 
 
 @pytest.fixture(autouse=True)

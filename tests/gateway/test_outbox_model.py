@@ -182,4 +182,4 @@ class OutboxAgainstModel(RuleBasedStateMachine):
 
 
 TestOutboxAgainstModel = OutboxAgainstModel.TestCase
-TestOutboxAgainstModel.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestOutboxAgainstModel.settings = settings(max_examples=40, stateful_step_count=40)

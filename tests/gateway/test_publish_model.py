@@ -315,7 +315,6 @@ TestWayToTheCentre = WayToTheCentre.TestCase
 TestWayToTheCentre.settings = settings(
     max_examples=25,
     stateful_step_count=30,
-    deadline=None,
     # To shrink an example takes minutes, and its steps are readable as they are.
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
 )

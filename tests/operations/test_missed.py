@@ -124,12 +124,12 @@ def test_age_is_left_out_and_nothing_latches() -> None:
 values = st.lists(st.sampled_from([1.0, 9.5, 11.0]), min_size=30, max_size=60)
 
 
-@given(values, st.integers(1, 25), st.integers(1, 20), st.integers(0, 3), st.integers(0, 3))
+@given(values, st.integers(1, 25), st.integers(1, 20), st.integers(0, 7), st.integers(0, 7))
 def test_journal_and_missed_are_what_would_have_been_told(
-    values: list[float], first: int, n: int, on_s: int, off_s: int
+    values: list[float], first: int, n: int, on: int, off: int
 ) -> None:
     late = range(first, min(first + n, len(values) - 1))
-    rules = rules_of(limit(deadband=1.0, on_delay=on_s * SECOND, off_delay=off_s * SECOND))
+    rules = rules_of(limit(deadband=1.0, on_delay=on * SECOND // 2, off_delay=off * SECOND // 2))
     frame = frame_of(values, late)
     lines, missed = missed_of(rules, frame, late)
     whole = told(rules, frame_of(values))

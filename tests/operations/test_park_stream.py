@@ -274,7 +274,7 @@ moves = st.lists(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(moves)
 def test_whatever_comes_when_ends_as_if_it_had_come_in_time(planted: Park, story: list[Move]) -> None:
     park = planted

@@ -67,7 +67,7 @@ def cut(draw: st.DrawFn, events: list[Event]) -> list[Piece]:
     return pieces
 
 
-@settings(max_examples=350, deadline=None)
+@settings(max_examples=350)
 @given(stories())
 def test_any_cut_gives_what_the_oracle_says(story: tuple[list[Rule], list[Event], list[Piece], int]) -> None:
     rules, events, pieces, until = story

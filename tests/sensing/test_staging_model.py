@@ -180,5 +180,5 @@ class Gateway(RuleBasedStateMachine):
         return moved
 
 
-Gateway.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+Gateway.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 TestGateway = Gateway.TestCase

@@ -254,7 +254,7 @@ def kernel_stream(park_database: ParkDatabase) -> Generator[Owner]:
         yield own(connection, "edge")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(story=stories())
 @example(story=RESET_TWICE_AT_ONE_INSTANT)
 def test_whatever_the_kernel_says_is_recorded(kernel_stream: Owner, story: Story) -> None:

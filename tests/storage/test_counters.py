@@ -87,7 +87,7 @@ _ROLLOVER_TWICE_AND_EXCHANGE = [("jump", 950), ("flow", 100), ("bad", 3), ("jump
 
 
 @pytest.mark.parametrize("low", [0, -500, 1_000])
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(life=_lives, cuts=_cuts, order=st.randoms())
 @example(life=[(45 * SECOND, step) for step in _ROLLOVER_TWICE_AND_EXCHANGE], cuts=[(2, 120, 1)], order=Random(1))
 @example(life=[(45 * SECOND, step) for step in _ROLLOVER_TWICE_AND_EXCHANGE], cuts=[(1, 600, 3)] * 3, order=Random(2))

@@ -138,7 +138,7 @@ _frames = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(frames=_frames)
 def test_any_frames_against_a_dictionary(
     admin: Connection, ingest: Connection, frames: list[list[tuple[int, int, float, int]]]

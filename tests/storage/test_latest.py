@@ -79,7 +79,7 @@ _rows = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(packed=_rows, newer=_rows, pack=st.booleans())
 def test_recovery_is_exact(
     admin: Connection,

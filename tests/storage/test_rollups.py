@@ -136,7 +136,7 @@ _rows = st.lists(
 _commits = st.lists(st.tuples(_rows, st.one_of(st.none(), st.integers(0, 500)), st.sampled_from([0, 1, 9])), max_size=6)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(commits=_commits)
 # A late counter reading moves a step from a bucket far behind its own.
 @example(

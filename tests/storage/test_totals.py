@@ -76,7 +76,7 @@ _readings = st.lists(
 ).map(sorted)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     drawn=st.lists(_readings, min_size=1, max_size=3),
     begin=st.integers(-20, 60),

@@ -8,7 +8,7 @@ from typing import Any
 
 import cbor2
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from park_wire import cbor
@@ -71,7 +71,6 @@ def read_batch(payload: bytes) -> Batch:
 
 
 @given(columns(), st.lists(events, max_size=4).map(tuple), hashes, i64, i64, envelopes)
-@settings(deadline=None)
 def test_batch_comes_back(
     readings: Columns, happened: tuple[Event, ...], version: bytes, until: int, sealed_at: int, envelope: Envelope
 ) -> None:
@@ -87,7 +86,6 @@ def test_batch_comes_back(
 
 
 @given(envelopes, seqs, hashes, st.integers(0, 2**63 - 1), i64, i64, texts)
-@settings(deadline=None)
 def test_tombstone_comes_back(
     envelope: Envelope, last: int, sha256: bytes, n: int, from_ts: int, to_ts: int, reason: str
 ) -> None:
@@ -130,7 +128,6 @@ def test_sha256_is_that_of_the_contract(readings: int) -> None:
 
 
 @given(st.data())
-@settings(deadline=None)
 def test_sha256_covers_every_part(data: st.DataObject) -> None:
     part = data.draw(st.sampled_from(["config_version", "until", "sealed_at", "columns", "events"]))
     sealed = sealed_from(cbor.encode(column_map(columns_of([(1, 2, 3.0, 0)]))))

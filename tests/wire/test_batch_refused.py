@@ -293,7 +293,7 @@ def test_every_flipped_bit_is_detected_or_harmless(readings: int) -> None:
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_any_damage_to_a_message_is_a_wire_error(data: st.DataObject) -> None:
     original = data.draw(
         st.sampled_from(
@@ -318,7 +318,7 @@ def test_any_damage_to_a_message_is_a_wire_error(data: st.DataObject) -> None:
 
 
 @given(st.data())
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_any_damage_under_a_right_sha256_is_a_wire_error(data: st.DataObject) -> None:
     """A gateway with a fault in its encoder seals nonsense properly: the hash then helps nobody."""
     good = open_sealed(sample_sealed())

@@ -34,13 +34,11 @@ plain = st.recursive(
 
 
 @given(plain)
-@settings(deadline=None)
 def test_plain_values_come_back(value: Any) -> None:
     assert cbor.decode(cbor.encode(value)) == value
 
 
 @given(st.sampled_from(sorted(COLUMN_TAGS)), st.data())
-@settings(deadline=None)
 def test_columns_come_back_bit_by_bit(tag: int, data: st.DataObject) -> None:
     letter, width = COLUMN_TAGS[tag]
     raw = data.draw(st.binary(max_size=16).map(lambda part: part * width))
@@ -178,7 +176,7 @@ def test_nan_payloads_survive_in_columns() -> None:
 
 
 @given(st.binary(max_size=60))
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 def test_any_bytes_are_read_or_refused(payload: bytes) -> None:
     with contextlib.suppress(WireError):
         cbor.decode(payload)

@@ -61,7 +61,6 @@ points = st.lists(
     st.fixed_dictionaries({Lane.LIVE: positions, Lane.BACKFILL: positions}),
     st.lists(st.builds(FormerEpoch, epochs, seqs, seqs), max_size=4).map(tuple),
 )
-@settings(deadline=None)
 def test_hello_comes_back(
     run: bytes,
     epoch: bytes,
@@ -75,7 +74,6 @@ def test_hello_comes_back(
 
 
 @given(points)
-@settings(deadline=None)
 def test_birth_comes_back_and_its_version_names_its_content(found: tuple[BirthPoint, ...]) -> None:
     birth = Birth.of(found)
     assert Birth.decode(birth.encode()) == birth
@@ -95,7 +93,6 @@ def test_birth_comes_back_and_its_version_names_its_content(found: tuple[BirthPo
     st.booleans(),
     st.booleans(),
 )
-@settings(deadline=None)
 def test_ack_comes_back(
     run: bytes,
     epoch: bytes,
@@ -111,13 +108,11 @@ def test_ack_comes_back(
 
 
 @given(st.builds(Status, runs, st.booleans(), i64, st.integers(0, 2**63 - 1), i64, i64, i64))
-@settings(deadline=None)
 def test_status_comes_back(status: Status) -> None:
     assert Status.decode(status.encode()) == status
 
 
 @given(texts, st.integers(0, 2**63 - 1), columns(most=20), st.data())
-@settings(deadline=None)
 def test_live_values_come_back(stream: str, seq: int, readings: Columns, data: st.DataObject) -> None:
     size = len(readings)
     i32s = st.lists(st.integers(-(2**31), 2**31 - 1), min_size=size, max_size=size)
@@ -238,7 +233,7 @@ def test_a_key_that_stands_twice_is_refused(kind: str) -> None:
 
 
 @given(st.sampled_from(sorted(MESSAGES)), st.data())
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_any_damage_is_a_wire_error_or_harmless(kind: str, data: st.DataObject) -> None:
     payload, read = MESSAGES[kind]
     damaged = bytearray(payload)
@@ -250,7 +245,7 @@ def test_any_damage_is_a_wire_error_or_harmless(kind: str, data: st.DataObject) 
 
 
 @given(st.sampled_from(sorted(MESSAGES)), st.binary(max_size=80))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_any_bytes_are_a_wire_error(kind: str, payload: bytes) -> None:
     with pytest.raises(WireError):
         MESSAGES[kind][1](payload)
