@@ -9,7 +9,7 @@ from hypothesis import settings
 pytest_plugins = ("support.needs", "support.services", "support.database", "support.timescale")
 
 # How long an example takes says how busy the machine is.
-settings.register_profile("park")
+settings.register_profile("park", deadline=None)
 settings.load_profile("park")
 
 

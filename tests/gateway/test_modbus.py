@@ -54,7 +54,7 @@ async def test_a_real_server_in_each_framing_order_and_function(scheme: Scheme, 
     meter = Meter(3, model, {first.name: 42.0, "frequency": 50.0})
     async with modbus_field(meter, framer=framer) as field, _bus(field.port, scheme) as bus:
         for turn in (1, 2):
-            for block in _blocks(model, unit=3, sample=True):
+            for block in _blocks(model, unit=3, timeout_s=5.0, sample=True):
                 decoded = decode_block(block, await read_block(bus, block))
                 assert decoded.ordinal == turn
                 assert not any(decoded.quality)
@@ -65,7 +65,7 @@ async def test_a_real_server_in_each_framing_order_and_function(scheme: Scheme, 
 async def test_an_exception_is_refused_with_its_name_and_what_was_asked() -> None:
     meter = Meter(7, ADW, refuses={62: ExcCodes.ILLEGAL_ADDRESS})
     async with modbus_field(meter) as field, _bus(field.port) as bus:
-        good, bad = _blocks(unit=7)
+        good, bad = _blocks(unit=7, timeout_s=5.0)
         assert len(await read_block(bus, good)) == 36
         with pytest.raises(Refused) as caught:
             await read_block(bus, bad)

@@ -53,13 +53,14 @@ class WayToTheCentre(RuleBasedStateMachine):
         self.ending: set[bytes] = set()
         self.ordered: set[bytes] = set()
         self.runs: list[bytes] = []
-        self.credits: list[tuple[float, int]] = []
+        # When, how much, and whether it was surely obeyed.
+        self.credits: list[tuple[float, int, bool]] = []
         self.start()
 
     def start(self) -> None:
         self.outbox = open_outbox(self.folder, self.clock)
         self.runs.append(self.outbox.run)
-        self.credits = [(self.loop.now_s, CREDIT_AT_FIRST)]
+        self.credits = [(self.loop.now_s, CREDIT_AT_FIRST, True)]
         self.delivery = Delivery()
         self.thread = SlowThread(self.outbox, self.dice, self.check_deletions)
         way: Any = self.wire
@@ -207,12 +208,17 @@ class WayToTheCentre(RuleBasedStateMachine):
     def judge(self, payload: bytes) -> None:
         """Note what an ack that reaches the gateway allows it to do."""
         ack = Ack.decode(payload)
-        if (ack.run, ack.epoch) != (self.outbox.run, self.outbox.epoch):
+        if ack.run != self.outbox.run:
+            return
+        if ack.epoch != self.outbox.epoch:
+            # It may have been left just now, while its last acks were obeyed: credit is the run's.
+            if ack.epoch in {was.epoch for was in self.outbox.hello().former}:
+                self.credits.append((self.loop.now_s, ack.credit, False))
             return
         if ack.new_epoch:
             self.ending.add(ack.epoch)
             self.ordered.add(ack.epoch)
-        self.credits.append((self.loop.now_s, ack.credit))
+        self.credits.append((self.loop.now_s, ack.credit, True))
         for lane, (mark, head) in ack.marks.items():
             ours = self.sha256_at(lane, mark)
             if ours != head:
@@ -250,12 +256,19 @@ class WayToTheCentre(RuleBasedStateMachine):
             return
         now, window = self.loop.now_s, MOST_LIVE
         if at.lane is Lane.BACKFILL:
-            recent = [credit for since, credit in self.credits if now - since <= SETTLED_S]
+            recent = [credit for since, credit, _ in self.credits if now - since <= SETTLED_S]
             window = max([*recent, self._settled_credit(now)])
         assert message.last_seq < self.outbox.lanes[at.lane].oldest_seq + window, f"{at.lane} beyond {window}"
 
     def _settled_credit(self, now: float) -> int:
-        return next((credit for since, credit in reversed(self.credits) if now - since > SETTLED_S), CREDIT_AT_FIRST)
+        """The most that the last acks before may have left."""
+        most = 0
+        for since, credit, obeyed in reversed(self.credits):
+            if now - since > SETTLED_S:
+                most = max(most, credit)
+                if obeyed:
+                    return most
+        return max(most, CREDIT_AT_FIRST)
 
     def held(self) -> list[bytes]:
         return [message.sha256 for lane in Lane for message in waiting(self.outbox, lane)]
@@ -275,7 +288,7 @@ class WayToTheCentre(RuleBasedStateMachine):
         self.check_deletions()
         assert self.sealed.keys() - held <= {*self.committed()}
         assert {was.epoch for was in self.outbox.hello().former} <= self.ending, "an epoch ended without a reason"
-        assert self.delivery.credit in {CREDIT_AT_FIRST, *(credit for _, credit in self.credits)}
+        assert self.delivery.credit in {CREDIT_AT_FIRST, *(credit for _, credit, _ in self.credits)}
         assert not self.centre.gaps
 
     def teardown(self) -> None:
