@@ -101,3 +101,13 @@ def test_verify_counts_the_lines_and_names_the_first_broken_one(
     assert "gw-alpha: 1 lines 行, whole 完整\n" in output
     assert "gw-beta: 1 lines 行, BROKEN 已断裂: journal of gw-beta: line 1 was changed" in output
     assert f"audit 审计: {audited} lines 行, BROKEN 已断裂: audit row 2 was changed" in output
+
+
+def test_after_a_restore_the_database_is_another_one(park: ParkDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
+    with park.connection() as admin:
+        before = admin.execute("SELECT db_incarnation FROM installation").fetchone()
+        code, output = run(monkeypatch, park.url(), "restored")
+        assert (code, output.split(";")[0]) == (0, "state of nothing 无数据")
+        assert admin.execute("SELECT db_incarnation FROM installation").fetchone() != before
+    code, output = run(monkeypatch, park.url(), "restored", "--json")
+    assert (code, json.loads(output)) == (0, {"as_of": None, "gateways": [], "gaps": 0})

@@ -14,7 +14,9 @@ from park_platform.settings import required
 from park_platform.storage.chains import check_chains
 from park_platform.storage.connect import ROLES, connect
 from park_platform.storage.migrate import EngineChoice, make_park
+from park_platform.storage.restore import declare_restored
 from park_platform.storage.status import DbStatus, SeriesStatus, db_status
+from park_wire.clock import wall_us
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The park's database. 数据库")
 
@@ -66,6 +68,30 @@ def verify() -> None:
                 broken += chain.fault is not None
     if broken:
         raise typer.Exit(1)
+
+
+@app.command()
+def restored(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object. 以 JSON 输出")] = False,
+) -> None:
+    """恢复备份之后 Say that the database was restored from a backup, before anything else of Parkhub connects to it.
+
+    Whatever the backup did not have yet is then a gap until the gateways say what they still hold.
+    """
+    with told_in_words():
+        (url,) = required("PARK_DB_URL")
+        with connect(url, "park db restored") as connection:
+            done = declare_restored(connection, wall_us())
+    if as_json:
+        typer.echo(json.dumps(asdict(done)))
+        return
+    moment = "nothing 无数据"
+    if done.as_of is not None:
+        moment = f"{datetime.fromtimestamp(done.as_of / 1e6, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    typer.echo(
+        f"state of {moment}; {done.gaps} open gaps for {len(done.gateways)} gateways: each closes when its gateway "
+        f"reports. 数据库恢复至此时刻；已登记 {done.gaps} 个待核缺口，网关上线后自动核实"
+    )
 
 
 def _as_json(found: DbStatus) -> Mapping[str, object]:

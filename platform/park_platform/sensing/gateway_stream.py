@@ -75,6 +75,7 @@ class GatewayStream:
             moves=[self._move(plan, key, before) for key, before in plan.first_mark.items()],
             gaps=plan.gaps,
             filled=plan.filled,
+            closed=plan.closed,
             recovered=plan.recovered,
             letters=plan.letters,
             notices=plan.notices,

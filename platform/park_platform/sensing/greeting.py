@@ -5,6 +5,7 @@ Only a hello of the run that owns its epoch is taken here (chain 4.2, 4.7).
 
 from park_platform.sensing.lanes import Lanes
 from park_platform.sensing.plan import Plan, storable
+from park_platform.storage.streams import RESTORED
 from park_platform.storage.work import Gap
 from park_sdk.frame import NEVER
 from park_wire.batch import Lane
@@ -16,6 +17,7 @@ def greet(lanes: Lanes, hello: Hello, plan: Plan, gateway: str, last_epoch: byte
     if hello.epoch not in lanes.greeted:
         _give_up_lost_epochs(lanes, hello, plan, gateway, last_epoch)
         lanes.greeted.add(hello.epoch)
+    _end_restored(lanes, hello, plan, gateway)
     for lane, position in hello.lanes.items():
         _compare(lanes, hello, lane, position, plan, gateway)
 
@@ -39,6 +41,34 @@ def _give_up_lost_epochs(lanes: Lanes, hello: Hello, plan: Plan, gateway: str, l
             plan.add_gap(gap, gateway)
 
 
+def _end_restored(lanes: Lanes, hello: Hello, plan: Plan, gateway: str) -> None:
+    """A restore has lost what came after its backup: of an epoch that was left since, the hello knows where it ended.
+
+    What was not committed then has moved to another epoch, and shrinks the gap when it comes.
+    """
+    if not any(order.restored for order in lanes.orders().values()):
+        return
+    known = lanes.epochs()
+    for was in hello.former:
+        for lane, next_seq in ((Lane.LIVE, was.live_next), (Lane.BACKFILL, was.backfill_next)):
+            order, key = lanes.of(was.epoch, lane), (was.epoch, lane)
+            first, last = order.mark + 1, next_seq - 1
+            if was.epoch in known and not order.restored:
+                continue
+            order.restored = False
+            if first > last:
+                _end_loss(lanes, was.epoch, lane, plan)
+                continue
+            order.awaited.append((first, last))
+            if order.lost:
+                order.lost = False
+                plan.closed.append((*key, last))
+            else:
+                # Begun and left after the backup.
+                plan.add_gap(Gap(*key, first, last, RESTORED), gateway)
+        lanes.greeted.add(was.epoch)
+
+
 def _compare(lanes: Lanes, hello: Hello, lane: Lane, position: LanePosition, plan: Plan, gateway: str) -> None:
     epoch, order = hello.epoch, lanes.of(hello.epoch, lane)
     if position.oldest_seq > order.mark + 1:
@@ -59,5 +89,5 @@ def _compare(lanes: Lanes, hello: Hello, lane: Lane, position: LanePosition, pla
 def _end_loss(lanes: Lanes, epoch: bytes, lane: Lane, plan: Plan) -> None:
     order = lanes.of(epoch, lane)
     if order.lost:
-        order.lost = False
+        order.lost = order.restored = False
         plan.recover((epoch, lane))

@@ -107,7 +107,7 @@ def load_stream(source: Source, claim: Claim) -> GatewayStream | None:
 
 def _order(row: LaneRow) -> LaneOrder:
     hashes = OrderedDict({row.mark: row.head}) if row.mark else OrderedDict[int, bytes]()
-    return LaneOrder(row.mark, row.head, hashes, list(row.gaps), row.lost)
+    return LaneOrder(row.mark, row.head, hashes, list(row.gaps), row.lost, row.restored, list(row.awaited))
 
 
 def reload_config(source: Source, stream: GatewayStream) -> None:

@@ -35,7 +35,9 @@ class Verdict(Enum):
 class LaneOrder:
     """Mark and head of (gateway, epoch, lane), the hashes that are kept, and the gaps that were declared.
 
-    `lost`: the lane was given up, so an open-ended gap begins behind the mark.
+    `lost`: the lane was given up, so an open-ended gap begins behind the mark. restored: that gap was written when the
+    database was restored, and ends where the gateway has left the epoch. awaited: such gaps whose end is known; what of
+    them was not committed before the restore comes under another epoch.
     """
 
     mark: int = 0
@@ -43,6 +45,8 @@ class LaneOrder:
     hashes: OrderedDict[int, bytes] = field(default_factory=OrderedDict[int, bytes])
     gaps: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     lost: bool = False
+    restored: bool = False
+    awaited: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
 
     def judge(self, message: Batch | Tombstone) -> Verdict:
         """What may be done with this message."""
@@ -93,10 +97,18 @@ class LaneOrder:
 
     def fill(self, seq: int) -> None:
         """A batch in a declared gap came after all."""
-        left: list[tuple[int, int]] = []
-        for first, last in self.gaps:
-            if not first <= seq <= last:
-                left.append((first, last))
-                continue
-            left += [(a, b) for a, b in ((first, seq - 1), (seq + 1, last)) if a <= b]
-        self.gaps = left
+        self.gaps, self.awaited = _without(self.gaps, seq), _without(self.awaited, seq)
+
+    def awaits(self, seq: int) -> bool:
+        """Whether `seq` was missing after a restore."""
+        return any(first <= seq <= last for first, last in self.awaited)
+
+
+def _without(gaps: list[tuple[int, int]], seq: int) -> list[tuple[int, int]]:
+    left: list[tuple[int, int]] = []
+    for first, last in gaps:
+        if not first <= seq <= last:
+            left.append((first, last))
+            continue
+        left += [(a, b) for a, b in ((first, seq - 1), (seq + 1, last)) if a <= b]
+    return left

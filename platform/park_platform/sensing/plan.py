@@ -54,6 +54,7 @@ class Plan:
     untils: dict[LaneKey, int] = field(default_factory=dict[LaneKey, int])
     gaps: list[Gap] = field(default_factory=list[Gap])
     filled: list[tuple[bytes, Lane, int]] = field(default_factory=list[tuple[bytes, Lane, int]])
+    closed: list[tuple[bytes, Lane, int]] = field(default_factory=list[tuple[bytes, Lane, int]])
     recovered: list[LaneKey] = field(default_factory=list[LaneKey])
     letters: list[Letter] = field(default_factory=list[Letter])
     notices: list[tuple[Notice, str]] = field(default_factory=list[tuple[Notice, str]])

@@ -177,12 +177,21 @@ class Staging:
             if not self._stage_readings(message, arrived):
                 return False
             self.lanes.note_move(message)
+            self._fill_awaited(message)
             version = message.sealed.config_version
             if message.envelope.lane is Lane.LIVE and version != self._version:
                 self._speak(version)
                 self._version = version
         self._pass(message, arrived, now)
         return True
+
+    def _fill_awaited(self, batch: Batch) -> None:
+        """What a restore had lost has come, under its own number or moved to another epoch."""
+        of = batch.envelope if batch.envelope.origin is None else batch.envelope.origin
+        order = self.lanes.orders().get((of.epoch, of.lane))
+        if order is not None and order.awaits(of.seq):
+            order.fill(of.seq)
+            self.plan.filled.append((of.epoch, of.lane, of.seq))
 
     def _bury(self, tombstone: Tombstone) -> None:
         envelope, loss = tombstone.envelope, tombstone.loss

@@ -53,6 +53,11 @@ def save_gaps(connection: Connection, works: Sequence[Work]) -> None:
                 "DELETE FROM gap WHERE gateway_id = %s AND epoch = %s AND lane = %s AND to_seq IS NULL",
                 (work.gateway, epoch, lane),
             )
+        for epoch, lane, last_seq in work.closed:
+            connection.execute(
+                "UPDATE gap SET to_seq = %s WHERE gateway_id = %s AND epoch = %s AND lane = %s AND to_seq IS NULL",
+                (last_seq, work.gateway, epoch, lane),
+            )
     if gaps := [(work.gateway, gap) for work in works for gap in work.gaps]:
         with connection.cursor() as cursor:
             cursor.executemany(

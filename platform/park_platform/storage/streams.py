@@ -13,6 +13,8 @@ from park_sdk.rules import Phase, Rule, RuleKind, RuleState, RuleTable, StateCha
 from park_wire.batch import GENESIS, Lane
 from park_wire.messages import Hello, Status
 
+RESTORED: Final = "the database was restored to an older state"
+"""The reason of a gap that a restore leaves."""
 _DELAYED: Final = frozenset({Phase.PENDING, Phase.RETURNING, Phase.RELAPSING})
 _UNDELAYED: Final[dict[int, int]] = {
     Phase.PENDING: Phase.IDLE,
@@ -34,7 +36,10 @@ class GatewayRow:
 
 @dataclass(frozen=True, slots=True)
 class LaneRow:
-    """Mark and head of a lane, its declared gaps as (first, last) seq, and whether it was given up from its mark on."""
+    """Mark and head of a lane, its declared gaps as (first, last) seq, and whether it was given up from its mark on.
+
+    restored: it was given up by a restore. awaited: gaps of a restore whose end is known.
+    """
 
     epoch: bytes
     lane: Lane
@@ -42,6 +47,8 @@ class LaneRow:
     head: bytes
     gaps: tuple[tuple[int, int], ...]
     lost: bool
+    restored: bool = False
+    awaited: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +71,16 @@ def gateway_of(connection: Connection, stream: int) -> GatewayRow | None:
 def lanes_of(connection: Connection, gateway: int) -> list[LaneRow]:
     """Every lane that has a mark or a gap."""
     gaps: dict[tuple[bytes, Lane], list[tuple[int, int]]] = {}
-    lost: set[tuple[bytes, Lane]] = set()
-    for epoch, lane, first, last in connection.execute(
-        "SELECT epoch, lane, from_seq, to_seq FROM gap WHERE gateway_id = %s", (gateway,)
+    awaited: dict[tuple[bytes, Lane], list[tuple[int, int]]] = {}
+    lost: dict[tuple[bytes, Lane], str] = {}
+    for epoch, lane, first, last, reason in connection.execute(
+        "SELECT epoch, lane, from_seq, to_seq, reason FROM gap WHERE gateway_id = %s", (gateway,)
     ):
         if last is None:
-            lost.add((epoch, Lane(lane)))
+            lost[epoch, Lane(lane)] = reason
         else:
-            gaps.setdefault((epoch, Lane(lane)), []).append((first, last))
+            kind = awaited if reason == RESTORED else gaps
+            kind.setdefault((epoch, Lane(lane)), []).append((first, last))
     marks = {
         (epoch, Lane(lane)): (mark, head)
         for epoch, lane, mark, head in connection.execute(
@@ -79,8 +88,15 @@ def lanes_of(connection: Connection, gateway: int) -> list[LaneRow]:
         )
     }
     return [
-        LaneRow(*key, *marks.get(key, (0, GENESIS)), tuple(gaps.get(key, ())), key in lost)
-        for key in sorted(marks.keys() | lost)
+        LaneRow(
+            *key,
+            *marks.get(key, (0, GENESIS)),
+            gaps=tuple(gaps.get(key, ())),
+            lost=key in lost,
+            restored=lost.get(key) == RESTORED,
+            awaited=tuple(awaited.get(key, ())),
+        )
+        for key in sorted(marks.keys() | lost.keys() | awaited.keys())
     ]
 
 
@@ -209,7 +225,8 @@ def save_hello(connection: Connection, gateway: int, hello: Hello, now: int) -> 
         "UPDATE gateway SET epoch = %s, online = true, hello_at = at_us(%s) WHERE id = %s", (hello.epoch, now, gateway)
     )
     connection.execute(
-        "INSERT INTO epoch (gateway_id, epoch) VALUES (%s, %s) ON CONFLICT DO NOTHING", (gateway, hello.epoch)
+        "INSERT INTO epoch (gateway_id, epoch) SELECT %s, unnest(%s::bytea[]) ON CONFLICT DO NOTHING",
+        (gateway, [hello.epoch, *(was.epoch for was in hello.former)]),
     )
 
 

@@ -81,10 +81,10 @@ class Work:
     """What one stream wants to commit. `frame` is sorted by point, those of a point as they came, late ones marked.
 
     until: event time before which nothing older will follow live, NEVER when no live batch is in it. filled: seqs of
-    declared gaps that came after all. recovered: lanes that were given up and are not lost. tried: sha256 of batches
-    that need no count of attempts any more. check_alarms: rules were loaded anew, so alarms may be open that no rule
-    knows. pack: write the packed image. derivations: what is computed from the readings.
-    fenced: derivations that raised before this commit.
+    declared gaps that came after all. closed: open-ended gaps whose last seq is known now. recovered: lanes that were
+    given up and are not lost. tried: sha256 of batches that need no count of attempts any more. check_alarms: rules
+    were loaded anew, so alarms may be open that no rule knows. pack: write the packed image. derivations: what is
+    computed from the readings. fenced: derivations that raised before this commit.
     """
 
     claim: Claim
@@ -98,6 +98,7 @@ class Work:
     moves: list[MarkMove] = field(default_factory=list[MarkMove])
     gaps: list[Gap] = field(default_factory=list[Gap])
     filled: list[tuple[bytes, Lane, int]] = field(default_factory=list[tuple[bytes, Lane, int]])
+    closed: list[tuple[bytes, Lane, int]] = field(default_factory=list[tuple[bytes, Lane, int]])
     recovered: list[tuple[bytes, Lane]] = field(default_factory=list[tuple[bytes, Lane]])
     letters: list[Letter] = field(default_factory=list[Letter])
     notices: list[tuple[Notice, str]] = field(default_factory=list[tuple[Notice, str]])
