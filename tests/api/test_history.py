@@ -98,3 +98,29 @@ def test_too_much_at_once_says_how_to_ask_for_less(served: Served) -> None:
     answer = served.client("operator").get("/api/v1/history", params=params)
     assert (answer.status_code, answer.json()["code"]) == (422, "query-too-large")
     assert "rows a point" in answer.json()["reason"]
+
+
+def test_gaps_of_the_gateways_stand_beside_the_series(served: Served, alpha: Planted) -> None:
+    """Those that reach into the span, of gateways whose points were asked for, with their reason in both languages."""
+    minutes = {"before": (-20, -11), "closed": (-5, 2), "open": (5, None), "after": (25, 30)}
+    with served.park.connection() as admin:
+        for first, (begin, end) in enumerate(minutes.values(), 10):
+            span = [None if minute is None else START + timedelta(minutes=minute) for minute in (begin, end)]
+            for gateway in ("alpha", "beta"):
+                admin.execute(
+                    """
+                    INSERT INTO gap (gateway_id, epoch, lane, from_seq, to_seq, from_ts, to_ts, reason)
+                    SELECT id, decode(repeat('02', 16), 'hex'), 'live', %s, %s, %s, %s, 'outbox full'
+                    FROM gateway WHERE key = %s
+                    """,
+                    (first, first, *span, gateway),
+                )
+    try:
+        told = served.client("enterprise").get("/api/v1/history", params={"point": alpha.point, **SPAN}).json()
+        assert [(gap["gateway"], gap["to_time"] is None, gap["reason"]) for gap in told["gaps"]] == [
+            ("alpha", False, {"zh": "网关发件箱已满", "en": "outbox full"}),
+            ("alpha", True, {"zh": "网关发件箱已满", "en": "outbox full"}),
+        ]
+    finally:
+        with served.park.connection() as admin:
+            admin.execute("DELETE FROM gap WHERE from_seq >= 10")

@@ -203,4 +203,4 @@ def test_gateways_and_status(served: Served) -> None:
         connection.execute("UPDATE worker SET beat_at = now() - interval '3 s'")
     assert client.get("/api/v1/gateways").json()["items"][0]["has_owner"] is False
     gap = client.get("/api/v1/gaps", params={"gateway": "beta"}).json()["items"][0]
-    assert (gap["from_seq"], gap["to_seq"], gap["n"], gap["reason"]) == (1, 2, 7, CANARY["beta"])
+    assert (gap["from_seq"], gap["to_seq"], gap["n"], gap["reason"]["en"]) == (1, 2, 7, CANARY["beta"])

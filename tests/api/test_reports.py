@@ -273,3 +273,25 @@ def test_a_register_s_row_that_no_longer_fits_is_told(served: Served) -> None:
     [note] = month(served, "operator")["notes"]
     assert "1 entries of registers" in note["en"]
     assert "1 处" in note["zh"]
+
+
+def test_a_gap_of_a_meter_s_gateway_is_noted(served: Served) -> None:
+    with served.park.connection() as admin:
+        admin.execute(
+            """
+            INSERT INTO gap (gateway_id, epoch, lane, from_seq, to_seq, from_ts, to_ts, reason)
+            SELECT id, decode(repeat('03', 16), 'hex'), 'live', 1, 1, %s, %s, 'outbox full'
+            FROM gateway WHERE key = 'alpha'
+            """,
+            (START + timedelta(minutes=5), START + timedelta(minutes=6)),
+        )
+    try:
+        [note] = [note for note in month(served, "enterprise")["notes"] if "gateway" in note["en"]]
+        day = f"{START:%Y-%m-%d}"
+        assert note == {
+            "zh": f"数据缺口：网关 alpha，{day} 00:05:00 至 {day} 00:06:00，网关发件箱已满。",
+            "en": f"Gap in the data: gateway alpha, {day} 00:05:00 to {day} 00:06:00: outbox full.",
+        }
+    finally:
+        with served.park.connection() as admin:
+            admin.execute("DELETE FROM gap WHERE epoch = decode(repeat('03', 16), 'hex')")

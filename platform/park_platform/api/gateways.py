@@ -10,6 +10,7 @@ from park_platform.api.answers import (
     DEFAULT_ROWS,
     Answer,
     AskedText,
+    Both,
     Cursor,
     Hex,
     Limit,
@@ -73,7 +74,7 @@ class GapAnswer(Answer):
     from_time: Time | None
     to_time: Time | None
     n: int | None
-    reason: str
+    reason: Both
     recorded_at: Time
 
 

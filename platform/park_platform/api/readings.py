@@ -15,6 +15,7 @@ from park_platform.api.answers import (
     DEFAULT_ROWS,
     MOST_ROWS,
     Answer,
+    Both,
     Cursor,
     Limit,
     Moment,
@@ -32,6 +33,7 @@ from park_platform.api.answers import (
 from park_platform.api.door import SignedIn
 from park_platform.api.points import AskedPoints, unit_of
 from park_platform.api.problems import Problem
+from park_platform.storage.gateways import gaps_within
 from park_platform.storage.history import NO_READING, QueryTooLarge, Series, history
 from park_platform.storage.latest import read_latest
 from park_platform.storage.points import PointFilter, PointRow, points
@@ -124,12 +126,25 @@ class SeriesAnswer(Answer):
     high: list[float | None] | None
 
 
+class GapSpanAnswer(Answer):
+    """A stretch of which something of a gateway is known to be missing. `to_time` null: it has no end yet."""
+
+    gateway: str
+    from_time: Time
+    to_time: Time | None
+    reason: Both
+
+
 class HistoryAnswer(Answer):
-    """Series in the order that was asked for. `grain`: from readings (raw) or from one-minute rollups (1m)."""
+    """Series in the order that was asked for. `grain`: from readings (raw) or from one-minute rollups (1m).
+
+    gaps: the declared gaps of the points' gateways that reach into the span.
+    """
 
     grain: str = Field(examples=["raw"])
     bucket_us: int | None
     series: list[SeriesAnswer]
+    gaps: list[GapSpanAnswer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +183,13 @@ def show_history(
             found = history(connection, ids, span.start, span.end, span.most, now=wall_us())
         except QueryTooLarge as error:
             raise Problem("query-too-large", {"reason": str(error)}) from error
+        gaps = gaps_within(connection, ids, span.start, span.end)
     if media == CSV:
         lines = (line for series in found.series for line in _lines(series, known[series.point]))
         return csv_response("history", _HISTORY_HEAD, lines)
     series = [_series(series, known[series.point]) for series in found.series]
-    return answer(request, HistoryAnswer(grain=found.grain, bucket_us=found.bucket_us, series=series))
+    missing = [GapSpanAnswer.model_validate(gap) for gap in gaps]
+    return answer(request, HistoryAnswer(grain=found.grain, bucket_us=found.bucket_us, series=series, gaps=missing))
 
 
 def _series(series: Series, row: PointRow) -> SeriesAnswer:

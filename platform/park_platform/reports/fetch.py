@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from park_platform.storage.connect import Connection
 from park_platform.storage.derived import park_views
+from park_platform.storage.gateways import GapSpan, gaps_within
 from park_platform.storage.park_view import enterprise_names, park_row
 from park_platform.storage.registers import rows_in_force
 from park_platform.storage.report_alarms import raised_alarms
@@ -37,10 +38,14 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What a report gets. `left_out`: rows of registers that no longer fit their model, as sentences."""
+    """What a report gets. `left_out`: rows of registers that no longer fit their model, as sentences.
+
+    gaps: what is known to be missing of the gateways whose counters it adds up.
+    """
 
     data: Data
     left_out: tuple[str, ...]
+    gaps: tuple[GapSpan, ...] = ()
 
 
 def fetch(connection: Connection, reading: Reading, needs: Mapping[str, Need], settings: BaseModel) -> Fetched:
@@ -73,7 +78,13 @@ def fetch(connection: Connection, reading: Reading, needs: Mapping[str, Need], s
         now=reading.now,
         assets=park_views(connection).assets,
     )
-    return Fetched(data, tuple(left_out))
+    gaps = [
+        gap
+        for name, need in needs.items()
+        if isinstance(need, TotalsNeed)
+        for gap in gaps_within(connection, [point.id for point in found_totals[name].points], need.start, need.end)
+    ]
+    return Fetched(data, tuple(left_out), tuple(dict.fromkeys(gaps)))
 
 
 def _totals(connection: Connection, reading: Reading, name: str, need: TotalsNeed) -> Totals:

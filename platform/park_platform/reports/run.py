@@ -1,7 +1,8 @@
 """Having a report built: its system's code runs here and nowhere else, and whatever it does, it ends in one error."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -10,11 +11,13 @@ from pydantic import BaseModel
 from park_platform.reports.check import document_faults, need_fault, need_faults
 from park_platform.reports.fetch import Fetched
 from park_platform.reports.limit import call_within
+from park_platform.storage.gateways import GapSpan
 from park_sdk.report import Document, Need, ReportDef
 from park_wire.quantities import Text
 
 MOST_S: Final = 15.0
 """How long a report's own code may take, each of its two functions; as long as a statement of the API's role may."""
+_MOST_GAPS: Final = 10
 _Made = TypeVar("_Made")
 
 
@@ -46,9 +49,29 @@ def build_document(report: ReportDef, params: BaseModel, fetched: Fetched) -> Do
     document = _guarded("build", lambda: report.build(params, fetched.data))
     if faults := document_faults(document):
         raise ReportFailed("; ".join(faults))
-    return (
-        replace(document, notes=(*document.notes, _left_out(len(fetched.left_out)))) if fetched.left_out else document
-    )
+    notes = [_left_out(len(fetched.left_out))] if fetched.left_out else []
+    notes += _gap_notes(fetched.gaps, fetched.data.time_zone)
+    return replace(document, notes=(*document.notes, *notes)) if notes else document
+
+
+def _gap_notes(gaps: Sequence[GapSpan], zone: ZoneInfo) -> list[Text]:
+    """What is known to be missing, oldest first; of many only the first are named."""
+    notes = [
+        Text(
+            f"数据缺口：网关 {gap.gateway}，{_moment(gap.from_time, zone)} 至 {_moment(gap.to_time, zone, '今')}，"
+            f"{gap.reason.zh}。",
+            f"Gap in the data: gateway {gap.gateway}, {_moment(gap.from_time, zone)} to "
+            f"{_moment(gap.to_time, zone, 'now')}: {gap.reason.en}.",
+        )
+        for gap in gaps[:_MOST_GAPS]
+    ]
+    if more := len(gaps) - len(notes):
+        notes.append(Text(f"另有 {more} 处数据缺口。", f"{more} more gaps in the data."))
+    return notes
+
+
+def _moment(time: int | None, zone: ZoneInfo, otherwise: str = "") -> str:
+    return otherwise if time is None else f"{datetime.fromtimestamp(time / 1e6, zone):%Y-%m-%d %H:%M:%S}"
 
 
 def _left_out(rows: int) -> Text:

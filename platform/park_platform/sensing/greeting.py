@@ -3,9 +3,9 @@
 Only a hello of the run that owns its epoch is taken here (chain 4.2, 4.7).
 """
 
+from park_platform.gap_reasons import LOST_OUTBOX, NOT_HELD, OTHER_OUTBOX, RESTORED
 from park_platform.sensing.lanes import Lanes
 from park_platform.sensing.plan import Plan, storable
-from park_platform.storage.streams import RESTORED
 from park_platform.storage.work import Gap
 from park_sdk.frame import NEVER
 from park_wire.batch import Lane
@@ -37,7 +37,7 @@ def _give_up_lost_epochs(lanes: Lanes, hello: Hello, plan: Plan, gateway: str, l
             by_time = epoch == last_epoch and lane is Lane.LIVE
             since = lanes.last_until if by_time and lanes.last_until != NEVER else None
             until = storable(hello.made_at) if by_time else None
-            gap = Gap(epoch, lane, order.mark + 1, None, "the gateway lost its outbox", from_ts=since, to_ts=until)
+            gap = Gap(epoch, lane, order.mark + 1, None, LOST_OUTBOX, from_ts=since, to_ts=until)
             plan.add_gap(gap, gateway)
 
 
@@ -75,7 +75,10 @@ def _compare(lanes: Lanes, hello: Hello, lane: Lane, position: LanePosition, pla
         _end_loss(lanes, epoch, lane, plan)
         plan.first_mark.setdefault((epoch, lane), order.mark)
         first, last = order.declare_gap(position.oldest_seq - 1, position.before)
-        plan.add_gap(Gap(epoch, lane, first, last, "the gateway no longer holds these batches"), gateway)
+        # The live lane was known up to `until`; how far it goes on after what is missing nobody knows yet.
+        by_time = lane is Lane.LIVE and lanes.last_until != NEVER
+        since, until = (lanes.last_until, storable(hello.sent_at)) if by_time else (None, None)
+        plan.add_gap(Gap(epoch, lane, first, last, NOT_HELD, from_ts=since, to_ts=until), gateway)
     elif order.hash_at(position.oldest_seq - 1) in {None, position.before}:
         _end_loss(lanes, epoch, lane, plan)
     else:
@@ -83,7 +86,7 @@ def _compare(lanes: Lanes, hello: Hello, lane: Lane, position: LanePosition, pla
         # Said again at every hello until the gateway obeys, but lost only once.
         if not order.lost:
             order.lost = True
-            plan.add_gap(Gap(epoch, lane, order.mark + 1, None, "the gateway's outbox is another one"), gateway)
+            plan.add_gap(Gap(epoch, lane, order.mark + 1, None, OTHER_OUTBOX), gateway)
 
 
 def _end_loss(lanes: Lanes, epoch: bytes, lane: Lane, plan: Plan) -> None:

@@ -1,8 +1,10 @@
 """Gateways and streams as people see them: who speaks, how far, how late, and what is missing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from park_platform.gap_reasons import reason_text
 from park_platform.storage.connect import Connection
 from park_platform.storage.scope import Scope
 from park_platform.storage.workers import DEAD_AFTER_S
@@ -72,7 +74,7 @@ class GapRow:
     from_time: int | None
     to_time: int | None
     n: int | None
-    reason: str
+    reason: Text
     recorded_at: int
 
 
@@ -140,4 +142,32 @@ def gaps(connection: Connection, scope: Scope, *, gateway: str | None, before: i
         """,
         {**scope.parameters(), "gateway": gateway, "before": before, "limit": limit},
     ).fetchall()
-    return [GapRow(*row) for row in rows]
+    return [GapRow(*row[:8], reason=reason_text(row[8]), recorded_at=row[9]) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class GapSpan:
+    """What is known to be missing of a gateway, by time (µs UTC). `to_time` None: it has no end yet."""
+
+    gateway: str
+    from_time: int
+    to_time: int | None
+    reason: Text
+
+
+def gaps_within(connection: Connection, points: Sequence[int], start: int, end: int) -> list[GapSpan]:
+    """The gaps of these points' gateways that reach into [start, end) (µs), oldest first; those without a time are not.
+
+    Whoever sees a point may know that of its gateway something is missing.
+    """
+    rows = connection.execute(
+        """
+        SELECT DISTINCT g.key, us_of(x.from_ts) AS begun, us_of(x.to_ts), x.reason
+        FROM gap x JOIN gateway g ON g.id = x.gateway_id
+        WHERE g.stream_id IN (SELECT stream_id FROM point WHERE id = ANY(%(points)s))
+          AND x.from_ts < at_us(%(end)s) AND (x.to_ts IS NULL OR x.to_ts > at_us(%(start)s))
+        ORDER BY begun, g.key
+        """,
+        {"points": list(points), "start": start, "end": end},
+    ).fetchall()
+    return [GapSpan(gateway, begun, ended, reason_text(reason)) for gateway, begun, ended, reason in rows]

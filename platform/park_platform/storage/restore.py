@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from park_platform.gap_reasons import RESTORED
 from park_platform.storage.alarms import Happening, record, store_chain, system_rules
 from park_platform.storage.connect import Connection, database_errors
 from park_platform.storage.journal import Chain
-from park_platform.storage.streams import RESTORED
 
 
 @dataclass(frozen=True, slots=True)

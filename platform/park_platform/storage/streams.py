@@ -7,14 +7,13 @@ from typing import Final
 import numpy as np
 
 from park_platform.derivations import Derivations
+from park_platform.gap_reasons import RESTORED
 from park_platform.storage.connect import Connection, database_errors
 from park_sdk.frame import FOREVER, NEVER, Int32s, Int64s
 from park_sdk.rules import Phase, Rule, RuleKind, RuleState, RuleTable, StateChanges
 from park_wire.batch import GENESIS, Lane
 from park_wire.messages import Hello, Status
 
-RESTORED: Final = "the database was restored to an older state"
-"""The reason of a gap that a restore leaves."""
 _DELAYED: Final = frozenset({Phase.PENDING, Phase.RETURNING, Phase.RELAPSING})
 _UNDELAYED: Final[dict[int, int]] = {
     Phase.PENDING: Phase.IDLE,

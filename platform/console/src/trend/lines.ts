@@ -1,4 +1,5 @@
 /** A line of a trend: the rows of a point's history with the live readings after them. Times in ms since 1970 UTC. */
+import type { Both } from "../api/types.ts";
 import { isEstimated, isLate, severityOf } from "../format/quality.ts";
 
 /** A row that says: from here on nothing is known (platform/park_platform/storage/history.py). */
@@ -12,6 +13,19 @@ export interface Line {
   /** Extremes of each bucket; null: the rows are readings. */
   readonly low: (number | null)[] | null;
   readonly high: (number | null)[] | null;
+}
+
+/** A stretch of which something is known to be missing; `end` null: it has no end yet. */
+export interface Gap {
+  readonly gateway: string;
+  readonly start: number;
+  readonly end: number | null;
+  readonly reason: Both;
+}
+
+export function gapOf(gap: { gateway: string; from_time: string; to_time: string | null; reason: Both }): Gap {
+  const end = gap.to_time === null ? null : Date.parse(gap.to_time);
+  return { gateway: gap.gateway, start: Date.parse(gap.from_time), end, reason: gap.reason };
 }
 
 interface Series {

@@ -6,7 +6,7 @@ import { sentenceOf } from "../api/http.ts";
 import type { Point } from "../api/types.ts";
 import { now } from "../live/clock.ts";
 import { reading } from "../live/live.ts";
-import { append, type Line, lineOf } from "./lines.ts";
+import { append, type Gap, gapOf, type Line, lineOf } from "./lines.ts";
 import { type Range, type Span, spanOf } from "./range.ts";
 
 export interface Trend {
@@ -14,6 +14,8 @@ export interface Trend {
   span: Readonly<Ref<Span>>;
   lines: Readonly<Ref<readonly Line[]>>;
   limits: Readonly<Ref<readonly Limit[]>>;
+  /** What is known to be missing of the points' gateways within the span. */
+  gaps: Readonly<Ref<readonly Gap[]>>;
   grain: Readonly<Ref<{ grain: string; bucketMs: number | null } | null>>;
   isLoading: Readonly<Ref<boolean>>;
   failure: Readonly<Ref<string>>;
@@ -33,6 +35,7 @@ export function useTrend(
 ): Trend {
   const lines = shallowRef<readonly Line[]>([]);
   const limits = shallowRef<readonly Limit[]>([]);
+  const gaps = shallowRef<readonly Gap[]>([]);
   const grain = shallowRef<{ grain: string; bucketMs: number | null } | null>(null);
   const isLoading = ref(false);
   const failure = ref("");
@@ -52,6 +55,7 @@ export function useTrend(
     edge.value = now.value;
     if (ids.value.length === 0) {
       lines.value = [];
+      gaps.value = [];
       isLoading.value = false;
       failure.value = "";
       return;
@@ -63,6 +67,7 @@ export function useTrend(
       const answer = await readHistory(ids.value, start, end, rows.value, mine.signal);
       if (mine !== running) return;
       lines.value = answer.series.map(lineOf);
+      gaps.value = answer.gaps.map(gapOf);
       grain.value = { grain: answer.grain, bucketMs: answer.bucket_us === null ? null : answer.bucket_us / 1000 };
       failure.value = "";
     } catch (error) {
@@ -124,5 +129,5 @@ export function useTrend(
     clearTimeout(settle);
   });
 
-  return { span, lines, limits, grain, isLoading, failure, rows, reload };
+  return { span, lines, limits, gaps, grain, isLoading, failure, rows, reload };
 }
