@@ -34,6 +34,9 @@ _MOST_EVENT_DEPTH: Final = 8
 _MOST_COLUMN_BYTES: Final = MOST_READINGS * 22 + 256
 _COLUMN_FORMATS: Final = {"index": "I", "time": "q", "value": "d", "quality": "B", "mark": "B"}
 _COMPRESS_FROM: Final = 512
+_BACKFILL_BEGINS: Final = cbor.encode("lane") + cbor.encode("backfill")
+# Version, run and epoch come before the lane.
+_ENVELOPE_BYTES: Final = 96
 _SEALED: Final = struct.Struct("<qq")
 _LENGTH: Final = struct.Struct("<I")
 
@@ -308,6 +311,11 @@ def encode_batch(envelope: Envelope, sealed: Sealed) -> bytes:
             "events": sealed.events,
         }
     )
+
+
+def seems_backfill(payload: bytes) -> bool:
+    """Whether a data message is of the backfill lane, by a look at its beginning: a hint for who goes first."""
+    return _BACKFILL_BEGINS in payload[:_ENVELOPE_BYTES]
 
 
 def encode_tombstone(tombstone: Tombstone) -> bytes:

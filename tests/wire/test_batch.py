@@ -23,6 +23,7 @@ from park_wire.batch import (
     Event,
     Lane,
     Loss,
+    Origin,
     Sealed,
     Tombstone,
     encode_batch,
@@ -30,6 +31,7 @@ from park_wire.batch import (
     open_sealed,
     read_message,
     seal,
+    seems_backfill,
 )
 from park_wire.errors import WireError
 from support.wire_samples import (
@@ -236,3 +238,13 @@ def test_sealing_refuses_a_version_that_is_no_sha256_and_too_many_events() -> No
 
 def test_genesis_is_all_zero() -> None:
     assert (bytes(32), {"live", "backfill"}) == (GENESIS, {lane.value for lane in Lane})
+
+
+@pytest.mark.parametrize("lane", list(Lane))
+def test_the_lane_is_seen_at_the_beginning(lane: Lane) -> None:
+    envelope = Envelope(bytes(8), b"\xff" * 16, lane, 2**62, bytes(32), Origin(bytes(16), Lane.BACKFILL, 7))
+    sealed = seal(columns_of([(0, 1, 1.0, 0)]), (), config_version=bytes(32), until=1, sealed_at=1)
+    tombstone = Tombstone(envelope, 2**62, bytes(32), Loss(1, 2, 3, "lane backfill"))
+    for payload in (encode_batch(envelope, sealed), encode_tombstone(tombstone)):
+        assert seems_backfill(payload) is (lane is Lane.BACKFILL)
+    assert not seems_backfill(b"")

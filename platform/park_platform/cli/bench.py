@@ -18,8 +18,8 @@ from park_wire.errors import EXIT_CONFIGURATION
 
 app = typer.Typer(add_completion=False, help="Measure. 性能测试")
 ALL: Final = ("console", "gateway", "intake", "kernel", "latency")
-# One installs the whole of Parkhub anew; one kills parts of a park for minutes, and what it counts is losses.
-ALONE: Final = ("first_run", "kills")
+# They take minutes: an outage of hours that drains, an installation anew, parts of a park that are killed.
+ALONE: Final = ("backlog", "first_run", "kills")
 _REST: Final = (
     f"`all` runs {', '.join(ALL)}; the rest runs alone: {', '.join(ALONE)}. "
     f"all 运行 {'、'.join(ALL)}，其余单独运行：{'、'.join(ALONE)}"

@@ -42,6 +42,9 @@ from park_wire.topics import parse_gateway_topic
 log = structlog.get_logger()
 
 COLLECT_S: Final = 0.02
+BACKFILL_ROWS: Final = 5_000
+"""After how many rows a commit of backfill is full: about as long as a live batch may wait for it."""
+BACKFILL_WAITS_S: Final = 0.2
 _FIRST_DELAY_S: Final = 0.1
 _MOST_DELAY_S: Final = 5.0
 _SAY_COUNTS_S: Final = 60.0
@@ -145,24 +148,37 @@ class Intake:
         self._say_counts()
 
     def _gather(self, life: Life) -> None:
-        """Dispatch everything that waits, and what comes within 20 ms of the first message, until a commit is full."""
+        """Dispatch what waits, live first, and what comes within 20 ms of the first message, until a commit is full.
+
+        Backfill has commits of its own, short ones, so that a live batch never waits for a long one; where live leaves
+        it none, a batch of it goes along now and then.
+        """
         for owned in life.owned.values():
             owned.stream.staging.resume(self._clock())
         room = MOST_ROWS - sum(owned.stream.staging.plan.rows for owned in life.owned.values())
-        backlog = life.backlog
-        if not backlog:
+        urgent, backfill = life.urgent, life.backfill
+        if not urgent:
             idle_s = max(0.0, life.house_kept_at + KEEP_HOUSE_S - time.monotonic())
-            backlog.extend(self._link.take(idle_s if room == MOST_ROWS else 0.0))
-        if not backlog:
-            return
-        closes_at = backlog[0].at + COLLECT_S
-        while room > 0:
-            if not backlog:
-                left_s = closes_at - time.monotonic()
-                backlog.extend(self._link.take(left_s) if left_s > 0 else ())
-            if not backlog:
+            life.receive(self._link.take(idle_s if room == MOST_ROWS and not backfill else 0.0))
+        if urgent:
+            self._gather_live(life, room)
+            if not backfill or time.monotonic() - life.backfilled_at < BACKFILL_WAITS_S:
                 return
-            room -= self._dispatch(life, backlog.popleft())
+            room = 1
+        room = min(room, BACKFILL_ROWS)
+        while backfill and room > 0:
+            room -= self._dispatch(life, backfill.popleft())
+            life.backfilled_at = time.monotonic()
+
+    def _gather_live(self, life: Life, room: int) -> None:
+        closes_at = life.urgent[0].at + COLLECT_S
+        while room > 0:
+            if not life.urgent:
+                left_s = closes_at - time.monotonic()
+                life.receive(self._link.take(left_s) if left_s > 0 else ())
+            if not life.urgent:
+                return
+            room -= self._dispatch(life, life.urgent.popleft())
 
     def _dispatch(self, life: Life, arrived: Arrived) -> int:
         """Give a message to its stream; returns how many rows the next commit has got from it."""

@@ -1,7 +1,7 @@
 """One life of an intake worker: what it holds as long as its database connection lasts."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
@@ -12,6 +12,7 @@ from park_platform.sensing.link import Arrived, Link
 from park_platform.sensing.load import Source
 from park_platform.sensing.pace import Pace
 from park_platform.storage.connect import Connection
+from park_wire.batch import seems_backfill
 from park_wire.errors import OwnershipLost, StoreFull, StoreUnavailable
 
 FATAL: Final = (StoreUnavailable, StoreFull, OwnershipLost)
@@ -65,7 +66,8 @@ class Owned:
 class Life:
     """A worker's connection, its incarnation, and everything that goes with them when they end.
 
-    innocent: batches that were tried alone when the database went away; it outlives this life.
+    innocent: batches that were tried alone when the database went away; it outlives this life. urgent, backfill: what
+    has arrived and was not looked at yet. backfilled_at: when something of the backfill was.
     """
 
     worker: UUID
@@ -77,7 +79,9 @@ class Life:
     innocent: list[tuple[int, bytes]]
     pace: Pace = field(default_factory=Pace)
     owned: dict[str, Owned] = field(default_factory=dict[str, Owned])
-    backlog: deque[Arrived] = field(default_factory=deque[Arrived])
+    urgent: deque[Arrived] = field(default_factory=deque[Arrived])
+    backfill: deque[Arrived] = field(default_factory=deque[Arrived])
+    backfilled_at: float = float("-inf")
     heard: set[int] = field(default_factory=set[int])
     resets: set[int] = field(default_factory=set[int])
     house_kept_at: float = float("-inf")
@@ -92,6 +96,11 @@ class Life:
         """The database's, as it was when this life began."""
         return self.source.incarnation
 
+    def receive(self, messages: Iterable[Arrived]) -> None:
+        """Keep what has arrived, each lane in its order."""
+        for message in messages:
+            (self.backfill if seems_backfill(message.payload) else self.urgent).append(message)
+
     def let_go(self, name: str) -> Owned | None:
         """Hold a stream no longer: its messages are acknowledged to the broker, and its gateway sends them again."""
         owned = self.owned.pop(name, None)
@@ -104,5 +113,6 @@ class Life:
         """Let go of everything. What the broker counts as unacknowledged would fill its window for ever."""
         for name in list(self.owned):
             self.let_go(name)
-        self.link.acknowledge(list(self.backlog))
-        self.backlog.clear()
+        self.link.acknowledge([*self.urgent, *self.backfill])
+        self.urgent.clear()
+        self.backfill.clear()
