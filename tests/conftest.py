@@ -8,8 +8,10 @@ from hypothesis import settings
 
 pytest_plugins = ("support.needs", "support.services", "support.database", "support.timescale")
 
-# How long an example takes says how busy the machine is.
-settings.register_profile("park", deadline=None)
+# How long an example takes says how busy the machine is, and a run says of the same code what the last one said:
+# `pytest --hypothesis-profile=explore` looks further.
+settings.register_profile("park", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None)
 settings.load_profile("park")
 
 

@@ -35,8 +35,13 @@ TRACES: dict[str, Callable[[str, Planted], str]] = {
     "/api/v1/systems/{system}/pages/{page}": lambda owner, _: f'"{owner}/plc-{CANARY[owner]}/pressure"',
     "/api/v1/reports/{system}/{report}": lambda owner, _: f'"tank-{owner}"',
     "/api/v1/dead-letters": lambda owner, _: CANARY[owner],
+    "/api/v1/completeness": lambda owner, _: f'"{owner}/plc-{CANARY[owner]}/pressure"',
     "/api/v1/conflicts": lambda _, planted: f'"point":{planted.point},',
     "/api/v1/status": lambda _, planted: f'"{planted.stream}"',
+}
+# What a list has to be asked with.
+ASKED: dict[str, dict[str, str | int]] = {
+    "/api/v1/completeness": {"by": "point", "start": iso(NOW_US - 60_000_000), "end": iso(NOW_US)},
 }
 FILLED = {
     "{system}": "trial",
@@ -59,6 +64,21 @@ OF_ONE: dict[Route, Callable[[Planted], tuple[str, dict[str, str | int]]]] = {
     ),
 }
 SELF = [route for route, cells in POLICY.reaches.items() if set(cells.values()) == {Reach.SELF}]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def minutes(served: Served) -> None:
+    """Each owner's point has a minute of readings."""
+    with served.park.connection() as admin:
+        admin.execute("SELECT make_partition('rollup_1m', at_us(%s))", (NOW_US,))
+        for planted in served.planted.values():
+            admin.execute(
+                """
+                INSERT INTO rollup_1m (bucket, point_id, count, good_count, good_seconds, flags)
+                VALUES (date_trunc('minute', at_us(%s)), %s, 60, 60, 60, 0)
+                """,
+                (NOW_US - 1_000_000, planted.point),
+            )
 
 
 def cells(*, refused: bool) -> list[tuple[Route, Role]]:
@@ -164,7 +184,7 @@ def test_names_and_counts_that_belong_to_the_park_stay_there(served: Served) -> 
 
 def ask(served: Served, route: Route, role: Role, planted: Planted) -> httpx.Response:
     method, path = route
-    target, parameters = OF_ONE[route](planted) if route in OF_ONE else (filled(path), {})
+    target, parameters = OF_ONE[route](planted) if route in OF_ONE else (filled(path), ASKED.get(path, {}))
     return served.client(role.value).request(method, target, params=parameters)
 
 

@@ -215,10 +215,11 @@ class WayToTheCentre(RuleBasedStateMachine):
             if ack.epoch in {was.epoch for was in self.outbox.hello().former}:
                 self.credits.append((self.loop.now_s, ack.credit, False))
             return
+        # Behind one that ends the epoch it may come too late.
+        self.credits.append((self.loop.now_s, ack.credit, ack.epoch not in self.ending))
         if ack.new_epoch:
             self.ending.add(ack.epoch)
             self.ordered.add(ack.epoch)
-        self.credits.append((self.loop.now_s, ack.credit, True))
         for lane, (mark, head) in ack.marks.items():
             ours = self.sha256_at(lane, mark)
             if ours != head:

@@ -33,6 +33,7 @@ GET    /api/v1/openapi.json                self          self     self   self   
 GET    /api/v1/points                      all           all      all    own        granted   all
 GET    /api/v1/latest                      all           all      all    own        granted   all
 GET    /api/v1/history                     all           all      all    own        granted   all
+GET    /api/v1/completeness                all           all      all    own        granted   all
 LIVE   /api/v1/live                        all           all      all    own        granted   -
 GET    /api/v1/events                      all           all      all    own        granted   all
 

@@ -20,6 +20,7 @@ from park_platform.access.policy import POLICY, Policy, Route, check_routes
 from park_platform.api import (
     alarms,
     audit,
+    completeness,
     console,
     events,
     failures,
@@ -53,6 +54,7 @@ ROUTERS: Final = (
     session.router,
     points.router,
     readings.router,
+    completeness.router,
     alarms.router,
     events.router,
     gateways.router,

@@ -13,7 +13,7 @@ from psycopg import sql
 from park_platform.storage.connect import ROLES, Connection, database_errors, role_name
 from park_wire.errors import ConfigError, Fault, StoreError
 
-REVISION: Final = "v0003"
+REVISION: Final = "v0004"
 """The schema revision that this release works with: the newest under migrations/versions (a test compares)."""
 
 _PLAIN: Final = "LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS"
