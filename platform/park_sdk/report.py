@@ -4,14 +4,14 @@ A report names its needs first; the platform fetches them within what the reader
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
 from park_sdk.derivation import AssetView
-from park_sdk.frame import Floats, Rows
+from park_sdk.frame import Floats, Int64s, Rows
 from park_sdk.register import EVERYBODY, Role, Row
 from park_wire.quantities import Text
 
@@ -57,7 +57,31 @@ class AlarmsNeed:
     enterprise: str | None = None
 
 
-Need: TypeAlias = TotalsNeed | RegisterNeed | AlarmsNeed
+@dataclass(frozen=True, slots=True)
+class CountsNeed:
+    """How many readings there should be and are, of counters of these quantities, between each two `edges`.
+
+    edges: µs UTC, whole minutes that ascend, two at least; days of the park are not all of 24 hours. enterprise, kinds:
+    as in TotalsNeed.
+    """
+
+    quantities: tuple[str, ...]
+    edges: tuple[int, ...]
+    enterprise: str | None = None
+    kinds: tuple[str, ...] = ()
+
+    @property
+    def start(self) -> int:
+        """The first edge."""
+        return self.edges[0]
+
+    @property
+    def end(self) -> int:
+        """The last edge."""
+        return self.edges[-1]
+
+
+Need: TypeAlias = TotalsNeed | RegisterNeed | AlarmsNeed | CountsNeed
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +113,23 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
+class Counts:
+    """Readings of p points in s stretches, f64[p, s]: that should be, that came, and that were good.
+
+    edges: i64[s + 1], µs. first, last: i64[p, s], µs, the first and the last reading of a stretch that is not bad;
+    NEVER where none is. Stretches that are not over count as far as they are over.
+    """
+
+    points: tuple[PointView, ...]
+    edges: Int64s
+    expected: Floats
+    received: Floats
+    good: Floats
+    first: Int64s
+    last: Int64s
+
+
+@dataclass(frozen=True, slots=True)
 class AlarmView:
     """An alarm as a report counts it. Times in µs UTC."""
 
@@ -113,6 +154,7 @@ class Data:
     settings: BaseModel
     now: int
     assets: tuple[AssetView, ...] = ()
+    counts: Mapping[str, Counts] = field(default_factory=dict[str, Counts])
 
 
 # the document ---------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any, Final, SupportsIndex, cast
 
 import numpy as np
 
-from park_sdk.report import AlarmsNeed, Column, Document, Fact, Need, RegisterNeed, Table, TotalsNeed
+from park_sdk.report import AlarmsNeed, Column, CountsNeed, Document, Fact, Need, RegisterNeed, Table, TotalsNeed
 from park_wire.quantities import Text
 
 MOST_CELLS: Final = 2_000_000
@@ -24,7 +24,7 @@ def need_faults(needs: object) -> list[str]:
     return [
         f"needs {name!r}: a {type(need).__name__} is no need of park_sdk.report"
         for name, need in given.items()
-        if not isinstance(name, str) or not isinstance(need, TotalsNeed | RegisterNeed | AlarmsNeed)
+        if not isinstance(name, str) or not isinstance(need, TotalsNeed | RegisterNeed | AlarmsNeed | CountsNeed)
     ]
 
 
@@ -35,11 +35,9 @@ def need_fault(name: str, need: Need) -> str | None:
             if not _is_time(need.as_of):
                 return f"needs {name!r}: as_of {need.as_of!r} is no time in µs"
             words: list[object] = [need.register, *([] if need.enterprise is None else [need.enterprise])]
-        case TotalsNeed():
-            if not isinstance(need.step_us, SupportsIndex):  # pyright: ignore[reportUnnecessaryIsInstance]
-                return f"needs {name!r}: step_us {need.step_us!r} is no number of µs"
-            if not all(isinstance(each, tuple | list) for each in (need.quantities, need.kinds)):  # pyright: ignore[reportUnnecessaryIsInstance]
-                return f"needs {name!r}: quantities and kinds must be tuples"
+        case TotalsNeed() | CountsNeed():
+            if (fault := _sums_fault(need)) is not None:
+                return f"needs {name!r}: {fault}"
             words = [*need.quantities, *need.kinds]
         case AlarmsNeed():
             words = []
@@ -49,6 +47,18 @@ def need_fault(name: str, need: Need) -> str | None:
         words += [] if need.enterprise is None else [need.enterprise]
     wrong = [word for word in words if not _is_str(word) or "\0" in str(word)]
     return f"needs {name!r}: {wrong[0]!r} is no word to ask for" if wrong else None
+
+
+def _sums_fault(need: TotalsNeed | CountsNeed) -> str | None:
+    step: Any = need.step_us if isinstance(need, TotalsNeed) else 0
+    edges: Any = need.edges if isinstance(need, CountsNeed) else (0, 1)
+    if not isinstance(step, SupportsIndex):
+        return f"step_us {step!r} is no number of µs"
+    if not isinstance(edges, tuple) or len(cast("tuple[Any, ...]", edges)) < 2:
+        return "edges must be a tuple of two times at least"
+    if not all(isinstance(each, tuple | list) for each in (need.quantities, need.kinds)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        return "quantities and kinds must be tuples"
+    return None
 
 
 def document_faults(document: object) -> list[str]:

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
+import numpy as np
 from pydantic import BaseModel
 
+from park_platform.storage.completeness import count_readings
 from park_platform.storage.connect import Connection
 from park_platform.storage.derived import park_views
 from park_platform.storage.gateways import GapSpan, gaps_within
@@ -15,7 +17,7 @@ from park_platform.storage.report_alarms import raised_alarms
 from park_platform.storage.scope import Scope
 from park_platform.storage.totals import counter_points, totals
 from park_sdk.register import Row
-from park_sdk.report import AlarmsNeed, AlarmView, Data, Need, RegisterNeed, Totals, TotalsNeed
+from park_sdk.report import AlarmsNeed, AlarmView, Counts, CountsNeed, Data, Need, RegisterNeed, Totals, TotalsNeed
 from park_sdk.system import System
 
 
@@ -56,6 +58,7 @@ def fetch(connection: Connection, reading: Reading, needs: Mapping[str, Need], s
     park = park_row(connection)
     enterprises = enterprise_names(connection, reading.scope)
     found_totals: dict[str, Totals] = {}
+    found_counts: dict[str, Counts] = {}
     found_alarms: dict[str, Sequence[AlarmView]] = {}
     for name, need in needs.items():
         if need.enterprise is not None and need.enterprise not in enterprises:
@@ -64,6 +67,8 @@ def fetch(connection: Connection, reading: Reading, needs: Mapping[str, Need], s
             continue
         if isinstance(need, TotalsNeed):
             found_totals[name] = _totals(connection, reading, name, need)
+        elif isinstance(need, CountsNeed):
+            found_counts[name] = _counts(connection, reading, name, need)
         else:
             found_alarms[name] = _alarms(connection, reading, need)
     registers, left_out = _registers(connection, reading, needs)
@@ -77,6 +82,7 @@ def fetch(connection: Connection, reading: Reading, needs: Mapping[str, Need], s
         settings=settings,
         now=reading.now,
         assets=park_views(connection).assets,
+        counts=found_counts,
     )
     gaps = [
         gap
@@ -100,6 +106,22 @@ def _totals(connection: Connection, reading: Reading, name: str, need: TotalsNee
     except ValueError as error:
         raise NeedWrong(f"needs {name!r}: {error}") from error
     return Totals(points, sums.start, sums.value, sums.covered, sums.estimated)
+
+
+def _counts(connection: Connection, reading: Reading, name: str, need: CountsNeed) -> Counts:
+    edges = np.array(need.edges, np.int64)
+    try:
+        points = counter_points(
+            connection,
+            reading.scope,
+            quantities=need.quantities,
+            kinds=need.kinds,
+            enterprise=need.enterprise,
+        )
+        found = count_readings(connection, [point.id for point in points], edges)
+    except ValueError as error:
+        raise NeedWrong(f"needs {name!r}: {error}") from error
+    return Counts(points, edges, found.expected, found.received, found.good, found.first, found.last)
 
 
 def _alarms(connection: Connection, reading: Reading, need: AlarmsNeed) -> Sequence[AlarmView]:

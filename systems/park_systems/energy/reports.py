@@ -31,7 +31,7 @@ _ASSUMED: Final = Text(
     "share of what was counted that rests on an assumption: a reset, an exchange of the meter",
 )
 _DAY_US: Final = 86_400_000_000
-_METERS: Final = ("electricity-meter", "gas-meter", "steam-meter", "water-meter", "reclaimed-water-meter")
+METERS: Final = ("electricity-meter", "gas-meter", "steam-meter", "water-meter", "reclaimed-water-meter")
 
 
 class MonthParams(Strict):
@@ -46,7 +46,7 @@ class MonthParams(Strict):
     ] = None
 
 
-def _bounds(params: MonthParams, zone: ZoneInfo) -> tuple[int, int]:
+def month_bounds(params: MonthParams, zone: ZoneInfo) -> tuple[int, int]:
     """The month's begin and end in µs UTC."""
     year, month = (int(part) for part in params.month.split("-"))
     first = [date(year, month, 1), date(year + month // 12, month % 12 + 1, 1)]
@@ -62,9 +62,9 @@ def needs(params: MonthParams, zone: ZoneInfo) -> Mapping[str, Need]:
     Days are stretches of 24 h from the month's first midnight: local days wherever the clock is not changed within the
     month, as in all of China since 1992. Elsewhere they shift by an hour; the month's own sums stay right.
     """
-    start, end = _bounds(params, zone)
+    start, end = month_bounds(params, zone)
     return {
-        "totals": TotalsNeed(QUANTITIES_SHOWN, start, end, params.enterprise, _METERS, _DAY_US),
+        "totals": TotalsNeed(QUANTITIES_SHOWN, start, end, params.enterprise, METERS, _DAY_US),
         "factors": RegisterNeed(REGISTER, NEWEST),
     }
 
@@ -72,7 +72,7 @@ def needs(params: MonthParams, zone: ZoneInfo) -> Mapping[str, Need]:
 def build(params: MonthParams, data: Data) -> Document:
     """The account of the month, of days that have begun."""
     settings = cast("Settings", data.settings)  # the system's own model, by contract
-    start, end = _bounds(params, data.time_zone)
+    start, end = month_bounds(params, data.time_zone)
     enterprise = _whose(params, data)
     meters = read_meters(data.totals["totals"], data.assets, enterprise, min(data.now, end), _DAY_US)
     rows: list[FactorRow] = [row.record for row in data.registers["factors"]]
@@ -80,7 +80,7 @@ def build(params: MonthParams, data: Data) -> Document:
         convert(meters, figure, rows, data.time_zone, use_unconfirmed=settings.use_unconfirmed)
         for figure in ("coal-equivalent", "co2")
     )
-    whose = data.park if enterprise is None else data.enterprises.get(enterprise, Text(enterprise, enterprise))
+    whose = whose_name(enterprise, data)
     return Document(
         title=Text(f"{whose.zh} {params.month} 能耗月报", f"{whose.en}: energy of {params.month}"),
         start=start,
@@ -89,6 +89,11 @@ def build(params: MonthParams, data: Data) -> Document:
         tables=(meter_table(meters), day_table(meters, coal, co2, data.time_zone), factor_table((coal, co2))),
         notes=notes_on(Account(meters, coal, co2, over=data.now >= end, of_park=enterprise is None)),
     )
+
+
+def whose_name(enterprise: str | None, data: Data) -> Text:
+    """The enterprise that a report is about, or the park."""
+    return data.park if enterprise is None else data.enterprises.get(enterprise, Text(enterprise, enterprise))
 
 
 def _whose(params: MonthParams, data: Data) -> str | None:

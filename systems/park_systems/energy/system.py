@@ -5,6 +5,7 @@ from typing import Final
 from park_sdk.system import CONTRACT, System
 from park_systems.energy.derive import DERIVATIONS
 from park_systems.energy.pages import ENERGY
+from park_systems.energy.quality import QUALITY
 from park_systems.energy.registers import FACTORS
 from park_systems.energy.reports import MONTHLY
 from park_systems.energy.rules import rules
@@ -20,6 +21,6 @@ SYSTEM: Final = System(
     rules=rules,
     derivations=DERIVATIONS,
     registers=(FACTORS, TARIFFS),
-    reports=(MONTHLY,),
+    reports=(MONTHLY, QUALITY),
     pages=(ENERGY,),
 )
