@@ -92,7 +92,7 @@ class Stage:
 
 def _restored(order: LaneOrder) -> LaneOrder:
     kept = OrderedDict({order.mark: order.head}) if order.mark else OrderedDict[int, bytes]()
-    return LaneOrder(order.mark, order.head, kept, list(order.gaps), order.lost)
+    return LaneOrder(order.mark, order.head, kept, list(order.gaps), order.lost, order.renewed_at)
 
 
 def missing(stage: Stage, key: LaneKey) -> set[int]:

@@ -4,6 +4,7 @@ Only a hello of the run that owns its epoch is taken here (chain 4.2, 4.7).
 """
 
 from park_platform.sensing.lanes import Lanes
+from park_platform.sensing.order import LaneOrder
 from park_platform.sensing.plan import Plan, storable
 from park_platform.storage.work import Gap
 from park_sdk.frame import NEVER
@@ -28,36 +29,38 @@ def _give_up_lost_epochs(lanes: Lanes, hello: Hello, plan: Plan, gateway: str, l
     for epoch in sorted(older):
         for lane in Lane:
             order = lanes.of(epoch, lane)
+            order.renewed_at = storable(hello.made_at)
             if order.lost:
                 continue
             order.lost = True
-            # What is missing is known by number for each lane, by time only for the gateway as a whole.
-            by_time = epoch == last_epoch and lane is Lane.LIVE
-            since = lanes.last_until if by_time and lanes.last_until != NEVER else None
-            until = storable(hello.made_at) if by_time else None
-            gap = Gap(epoch, lane, order.mark + 1, None, "the gateway lost its outbox", from_ts=since, to_ts=until)
+            # What is missing is known by number for each lane, from when on only for the gateway as a whole.
+            by_time = epoch == last_epoch and lane is Lane.LIVE and lanes.last_until != NEVER
+            since = lanes.last_until if by_time else None
+            reason = "the gateway lost its outbox"
+            gap = Gap(epoch, lane, order.mark + 1, None, reason, from_ts=since, to_ts=order.renewed_at)
             plan.add_gap(gap, gateway)
 
 
 def _compare(lanes: Lanes, hello: Hello, lane: Lane, position: LanePosition, plan: Plan, gateway: str) -> None:
     epoch, order = hello.epoch, lanes.of(hello.epoch, lane)
     if position.oldest_seq > order.mark + 1:
-        _end_loss(lanes, epoch, lane, plan)
+        _end_loss(order, hello, lane, plan)
         plan.first_mark.setdefault((epoch, lane), order.mark)
         first, last = order.declare_gap(position.oldest_seq - 1, position.before)
         plan.add_gap(Gap(epoch, lane, first, last, "the gateway no longer holds these batches"), gateway)
     elif order.hash_at(position.oldest_seq - 1) in {None, position.before}:
-        _end_loss(lanes, epoch, lane, plan)
+        _end_loss(order, hello, lane, plan)
     else:
         plan.need(hello.run, epoch).epoch = True
         # Said again at every hello until the gateway obeys, but lost only once.
         if not order.lost:
-            order.lost = True
+            order.lost, order.renewed_at = True, None
             plan.add_gap(Gap(epoch, lane, order.mark + 1, None, "the gateway's outbox is another one"), gateway)
 
 
-def _end_loss(lanes: Lanes, epoch: bytes, lane: Lane, plan: Plan) -> None:
-    order = lanes.of(epoch, lane)
-    if order.lost:
-        order.lost = False
-        plan.recover((epoch, lane))
+def _end_loss(order: LaneOrder, hello: Hello, lane: Lane, plan: Plan) -> None:
+    # A hello that was late on its way says nothing about an outbox that was lost after it was sent.
+    is_late = order.renewed_at is not None and hello.sent_at <= order.renewed_at
+    if order.lost and not is_late:
+        order.lost, order.renewed_at = False, None
+        plan.recover((hello.epoch, lane))

@@ -35,7 +35,8 @@ class Verdict(Enum):
 class LaneOrder:
     """Mark and head of (gateway, epoch, lane), the hashes that are kept, and the gaps that were declared.
 
-    `lost`: the lane was given up, so an open-ended gap begins behind the mark.
+    `lost`: the lane was given up, so an open-ended gap begins behind the mark. `renewed_at`: when the outbox was made
+    that took the place of this lane's, µs by the gateway's clock; None where none did.
     """
 
     mark: int = 0
@@ -43,6 +44,7 @@ class LaneOrder:
     hashes: OrderedDict[int, bytes] = field(default_factory=OrderedDict[int, bytes])
     gaps: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     lost: bool = False
+    renewed_at: int | None = None
 
     def judge(self, message: Batch | Tombstone) -> Verdict:
         """What may be done with this message."""

@@ -34,7 +34,10 @@ class GatewayRow:
 
 @dataclass(frozen=True, slots=True)
 class LaneRow:
-    """Mark and head of a lane, its declared gaps as (first, last) seq, and whether it was given up from its mark on."""
+    """Mark and head of a lane, its declared gaps as (first, last) seq, and whether it was given up from its mark on.
+
+    renewed_at: when the outbox was made that took its place, µs by the gateway's clock; None where none did.
+    """
 
     epoch: bytes
     lane: Lane
@@ -42,6 +45,7 @@ class LaneRow:
     head: bytes
     gaps: tuple[tuple[int, int], ...]
     lost: bool
+    renewed_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +68,12 @@ def gateway_of(connection: Connection, stream: int) -> GatewayRow | None:
 def lanes_of(connection: Connection, gateway: int) -> list[LaneRow]:
     """Every lane that has a mark or a gap."""
     gaps: dict[tuple[bytes, Lane], list[tuple[int, int]]] = {}
-    lost: set[tuple[bytes, Lane]] = set()
-    for epoch, lane, first, last in connection.execute(
-        "SELECT epoch, lane, from_seq, to_seq FROM gap WHERE gateway_id = %s", (gateway,)
+    lost: dict[tuple[bytes, Lane], int | None] = {}
+    for epoch, lane, first, last, until in connection.execute(
+        "SELECT epoch, lane, from_seq, to_seq, us_of(to_ts) FROM gap WHERE gateway_id = %s", (gateway,)
     ):
         if last is None:
-            lost.add((epoch, Lane(lane)))
+            lost[epoch, Lane(lane)] = until
         else:
             gaps.setdefault((epoch, Lane(lane)), []).append((first, last))
     marks = {
@@ -79,8 +83,8 @@ def lanes_of(connection: Connection, gateway: int) -> list[LaneRow]:
         )
     }
     return [
-        LaneRow(*key, *marks.get(key, (0, GENESIS)), tuple(gaps.get(key, ())), key in lost)
-        for key in sorted(marks.keys() | lost)
+        LaneRow(*key, *marks.get(key, (0, GENESIS)), tuple(gaps.get(key, ())), key in lost, lost.get(key))
+        for key in sorted(marks.keys() | lost.keys())
     ]
 
 
