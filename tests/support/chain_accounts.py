@@ -1,13 +1,16 @@
 """Where each row is that an outbox of the chain's model ever took in: stored, declared missing, or lost."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from park_platform.sensing.plan import LaneKey
 from park_platform.storage.work import Gap
 from park_wire.batch import Lane, read_message
 from park_wire.errors import WireError
 from support.chain_box import Box, Identity, Kept, Ledger
-from support.chain_database import RESTORED, ModelDatabase
+from support.chain_database import ModelDatabase, Tables
+
+CONFLICT: Final = "another batch with this number is committed"
 
 
 class Accounts:
@@ -37,14 +40,17 @@ class Accounts:
         self._mask(held)
         if not self._ledger.line(box.outbox.epoch) & self.known():
             self.masked |= held
-        # What a restore has given up is not given up again with the time at which it was lost, so a late hello after a
-        # takeover may say that all is well.
-        given_up = {gap.epoch for gap in self._database.tables.gaps if gap.reason == RESTORED}
-        if given_up & self._ledger.line(box.outbox.epoch):
-            self.masked |= held
 
-    def note_restore(self) -> None:
+    def note_restore(self, backup: Tables) -> None:
         """The database is about to be replaced by an older one."""
+        backup_known = backup.epochs | {epoch for epoch, _ in backup.lanes}
+        alive = {epoch for box in self._boxes for epoch in box.epochs}
+        self.masked |= {
+            sha256
+            for sha256, row in self._ledger.rows.items()
+            # The backup has never heard of their outbox, and nobody will speak for it again.
+            if not any(epoch in alive or self._ledger.line(epoch) & backup_known for epoch, _, _ in row.identities)
+        }
         settled = {sha256 for sha256 in self._ledger.rows if self.is_stored(sha256) or self.is_missing(sha256)}
         self.settled |= settled
         self._mask(settled)
@@ -56,6 +62,28 @@ class Accounts:
             for sha256 in rows
             if any(self._ledger.line(epoch) & self.shared for epoch, _, _ in self._ledger.rows[sha256].identities)
         }
+
+    def overstated(self) -> list[Kept]:
+        """Rows of which a gap says that they are missing, and that are stored under the very number."""
+        tables = self._database.tables
+        return [
+            row
+            for sha256, row in self._ledger.rows.items()
+            # One that was moved may have been stored under another number, and a second gateway may have used this one.
+            if len(row.identities) == 1
+            and row.readings
+            and not self.shared
+            and self.is_stored(sha256)
+            and any(in_gap(gap, identity) for gap in tables.gaps for identity in row.identities)
+        ]
+
+    def never_ended(self) -> list[Gap]:
+        """Open-ended gaps of outboxes that are there and have said so."""
+        if self.shared:
+            # One of two gateways may not have said hello since the other has lost its outbox.
+            return []
+        spoken = {box.outbox.epoch for box in self._boxes}
+        return [gap for gap in self._database.tables.gaps if gap.to_seq is None and gap.epoch in spoken]
 
     def lost(self, held: set[bytes]) -> list[bytes]:
         """Rows that are nowhere: neither stored nor declared missing nor among those that an outbox holds."""
@@ -80,7 +108,8 @@ class Accounts:
         row = self._ledger.rows[sha256]
         if sha256 in self.masked or any(in_gap(gap, identity) for gap in tables.gaps for identity in row.identities):
             return True
-        if any(_holds(letter.payload, sha256) for letter in tables.letters):
+        # A batch that another one had overtaken is kept too, but it has still to come under a number of its own.
+        if any(letter.reason != CONFLICT and _holds(letter.payload, sha256) for letter in tables.letters):
             return True
         known = self.known()
         if any(epoch in known for epoch, _, _ in row.identities):

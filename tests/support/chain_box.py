@@ -97,6 +97,8 @@ class Box:
         self._task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             self._loop.run_until_complete(self._task)
+        # What it did last may not have been looked at.
+        self._look()
         self.outbox.close()
 
     def forget(self) -> None:
@@ -108,6 +110,7 @@ class Box:
 
     def copy_to(self, folder: Path, wire: PostWire) -> "Box":
         """A second box with a copy of the disk as it is now."""
+        self._look()
         folder.mkdir()
         for file in self.folder.glob(f"{NAME}*"):
             shutil.copy(file, folder)

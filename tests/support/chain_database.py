@@ -29,6 +29,8 @@ from park_wire.messages import Birth
 GATEWAY: Final = "edge"
 STREAM: Final = 1
 RESTORED: Final = "the database was restored"
+CHECKS: Final = {"owner", "incarnation", "mark"}
+"""What a commit checks; a test takes one away to see what it is good for."""
 Fault = Literal["away", "unknown", "refused"]
 """away: nothing is done. unknown: it is done, and nobody hears of it. refused: an error that nobody foresaw."""
 
@@ -83,12 +85,14 @@ class ModelDatabase:
         self.incarnation = uuid4()
         self.fault: Fault | None = None
         self.duplicates = 0
+        self.doubles = 0
+        """Duplicates that the worker had to know: both came in one life of its memory."""
         self.conflicts = 0
         self.commits = 0
+        self._loaded_at = 0
+        self._stored_at: dict[tuple[int, int], int] = {}
         self.gaps_written = 0
         self.filled: set[tuple[bytes, Lane, int]] = set()
-        self.checks = {"owner", "incarnation", "mark"}
-        """What a commit checks; a test takes one away to see what it is good for."""
 
     # ownership
 
@@ -101,9 +105,9 @@ class ModelDatabase:
     def check(self, claim: Claim, incarnation: UUID) -> None:
         """As `lock_streams`. Raises OwnershipLost."""
         tables = self.tables
-        if "owner" in self.checks and (tables.owner, tables.term) != (claim.worker, claim.term):
+        if "owner" in CHECKS and (tables.owner, tables.term) != (claim.worker, claim.term):
             raise OwnershipLost("stream belongs to another worker now")
-        if "incarnation" in self.checks and incarnation != self.incarnation:
+        if "incarnation" in CHECKS and incarnation != self.incarnation:
             raise OwnershipLost("the database was restored")
 
     def restore(self, backup: Tables) -> None:
@@ -122,6 +126,7 @@ class ModelDatabase:
         """As `load_stream`. Raises OwnershipLost."""
         self.check(claim, source.incarnation)
         tables = self.tables
+        self._loaded_at = self.commits
         gateway = GatewayRow(1, GATEWAY, STREAM, tables.epoch, tables.config_version)
         lost = {(gap.epoch, gap.lane): gap.to_ts for gap in tables.gaps if gap.to_seq is None}
         closed = [(gap.epoch, gap.lane, gap.from_seq, gap.to_seq) for gap in tables.gaps if gap.to_seq is not None]
@@ -180,12 +185,16 @@ class ModelDatabase:
             after.attempts.pop(sha256, None)
         if fault == "refused":
             raise Refused("the model's database refused for no reason that anybody foresaw")
-        self.duplicates += int((fate == Fate.DUPLICATE).sum())
+        again = np.flatnonzero(fate == Fate.DUPLICATE).tolist()
+        self.duplicates += len(again)
+        keys = [(int(work.frame.point[row]), int(work.frame.time[row])) for row in again]
+        self.doubles += sum(self._stored_at.get(key, 0) > self._loaded_at for key in keys)
         self.conflicts += int((fate == Fate.CONFLICT).sum())
         self.gaps_written += len(work.gaps)
         self.filled |= set(work.filled)
         self.commits += 1
         after.readings.update(fresh)
+        self._stored_at.update(dict.fromkeys(fresh, self.commits))
         self.tables = after
         if fault == "unknown":
             raise StoreUnavailable("the model's database went away after the commit")
@@ -207,7 +216,7 @@ class ModelDatabase:
         for move in work.moves:
             key = move.epoch, move.lane
             book = after.lanes.get(key, LaneBook() if move.before == 0 else None)
-            if book is None or ("mark" in self.checks and book.mark != move.before):
+            if book is None or ("mark" in CHECKS and book.mark != move.before):
                 raise OwnershipLost("a mark is not where this worker left it")
             until = book.until if move.until is None else max(book.until, move.until)
             after.lanes[key] = LaneBook(move.mark, move.head, until)
@@ -217,6 +226,11 @@ def _save_gaps(after: Tables, work: Work) -> None:
     recovered = set(work.recovered)
     gaps = [gap for gap in after.gaps if gap.to_seq is not None or (gap.epoch, gap.lane) not in recovered]
     gaps += work.gaps
+    renewed = {(epoch, lane): made_at for epoch, lane, made_at in work.renewed}
+    gaps = [
+        replace(gap, to_ts=renewed.get((gap.epoch, gap.lane))) if gap.to_seq is None and gap.to_ts is None else gap
+        for gap in gaps
+    ]
     for epoch, lane, seq in work.filled:
         gaps = [part for gap in gaps for part in _without(gap, epoch, lane, seq)]
     lost = {(move.epoch, move.lane): move.mark for move in work.moves if move.lost}

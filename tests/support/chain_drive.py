@@ -11,10 +11,12 @@ MOST_TRIES: Final = 600
 """How many parts of a trace are tried for a shorter one."""
 
 
-def draw(seed: int, steps: int, *, without: Sequence[str] = ()) -> list[Action]:
-    """A trace of so many steps, the same for the same seed; `without`: actions that don't occur."""
+def draw(seed: int, steps: int, *, often: Sequence[str] = (), without: Sequence[str] = ()) -> list[Action]:
+    """A trace of so many steps, the same for the same seed; some actions occur more often, or not at all."""
     dice = random.Random(seed)
-    weights = {name: weight for name, weight in (FLOW | FAULTS).items() if name not in without}
+    weights = {
+        name: weight * (5 if name in often else 1) for name, weight in (FLOW | FAULTS).items() if name not in without
+    }
     names = dice.choices(list(weights), list(weights.values()), k=steps)
     return [(name, dice.randrange(8), dice.randrange(64)) for name in names]
 

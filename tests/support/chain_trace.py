@@ -21,7 +21,7 @@ FLOW: Final[dict[str, float]] = {
     "turn": 8,
     "deliver": 12,
     "calm": 0.4,
-    "back_up": 0.7,
+    "back_up": 1.5,
 }
 FAULTS: Final[dict[str, float]] = {
     "drop": 3,
@@ -32,13 +32,13 @@ FAULTS: Final[dict[str, float]] = {
     "cut": 2,
     "crash": 2,
     "configure": 0.7,
-    "clone": 0.4,
-    "lose_outbox": 0.4,
+    "clone": 0.8,
+    "lose_outbox": 0.6,
     "fail": 2,
     "freeze": 1.5,
     "thaw": 2,
     "kill_worker": 1.5,
-    "restore": 0.4,
+    "restore": 0.8,
 }
 
 

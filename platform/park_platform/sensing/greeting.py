@@ -29,15 +29,19 @@ def _give_up_lost_epochs(lanes: Lanes, hello: Hello, plan: Plan, gateway: str, l
     for epoch in sorted(older):
         for lane in Lane:
             order = lanes.of(epoch, lane)
-            order.renewed_at = storable(hello.made_at)
+            made_at = storable(hello.made_at)
             if order.lost:
+                if order.renewed_at is None and made_at is not None:
+                    # It was given up for another reason, a restore perhaps; now it is known that it will not come back.
+                    plan.renewed.append((epoch, lane, made_at))
+                    order.renewed_at = made_at
                 continue
-            order.lost = True
+            order.lost, order.renewed_at = True, made_at
             # What is missing is known by number for each lane, from when on only for the gateway as a whole.
             by_time = epoch == last_epoch and lane is Lane.LIVE and lanes.last_until != NEVER
             since = lanes.last_until if by_time else None
             reason = "the gateway lost its outbox"
-            gap = Gap(epoch, lane, order.mark + 1, None, reason, from_ts=since, to_ts=order.renewed_at)
+            gap = Gap(epoch, lane, order.mark + 1, None, reason, from_ts=since, to_ts=made_at)
             plan.add_gap(gap, gateway)
 
 

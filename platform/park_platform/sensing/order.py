@@ -58,10 +58,11 @@ class LaneOrder:
         return Verdict.NEXT if message.envelope.prev == self.hash_at(seq - 1) else Verdict.BROKEN
 
     def _judge_old(self, message: Batch | Tombstone) -> Verdict:
-        if isinstance(message, Batch) and self.in_gap(message.last_seq):
-            return Verdict.MISSED
         kept = self.hash_at(message.last_seq)
-        return Verdict.DONE if kept is None or kept == message.sha256 else Verdict.CONFLICT
+        if kept is not None and kept != message.sha256:
+            # In a gap too: what another outbox has under this number does not make good what is missing.
+            return Verdict.CONFLICT
+        return Verdict.MISSED if isinstance(message, Batch) and self.in_gap(message.last_seq) else Verdict.DONE
 
     def hash_at(self, seq: int) -> bytes | None:
         """The sha256 that the lane has at `seq`, when it is still known."""
@@ -76,6 +77,9 @@ class LaneOrder:
     def advance(self, seq: int, sha256: bytes) -> None:
         """The mark and head move to a message that follows them."""
         self.mark, self.head = seq, sha256
+        self._keep(seq, sha256)
+
+    def _keep(self, seq: int, sha256: bytes) -> None:
         self.hashes[seq] = sha256
         while len(self.hashes) > KEPT_HASHES:
             self.hashes.popitem(last=False)
@@ -93,8 +97,9 @@ class LaneOrder:
         self.mark, self.head = last_seq, before
         return gap
 
-    def fill(self, seq: int) -> None:
-        """A batch in a declared gap came after all."""
+    def fill(self, seq: int, sha256: bytes) -> None:
+        """A batch in a declared gap came after all; what is known of it now tells its copies."""
+        self._keep(seq, sha256)
         left: list[tuple[int, int]] = []
         for first, last in self.gaps:
             if not first <= seq <= last:

@@ -81,10 +81,10 @@ class Work:
     """What one stream wants to commit. `frame` is sorted by point, those of a point as they came, late ones marked.
 
     until: event time before which nothing older will follow live, NEVER when no live batch is in it. filled: seqs of
-    declared gaps that came after all. recovered: lanes that were given up and are not lost. tried: sha256 of batches
-    that need no count of attempts any more. check_alarms: rules were loaded anew, so alarms may be open that no rule
-    knows. pack: write the packed image. derivations: what is computed from the readings.
-    fenced: derivations that raised before this commit.
+    declared gaps that came after all. recovered: lanes that were given up and are not lost. renewed: lanes that were
+    given up, and when the outbox was made (µs) that took their place. tried: sha256 of batches that need no count of
+    attempts any more. check_alarms: rules were loaded anew, so alarms may be open that no rule knows. pack: write the
+    packed image. derivations: what is computed from the readings. fenced: derivations that raised before this commit.
     """
 
     claim: Claim
@@ -99,6 +99,7 @@ class Work:
     gaps: list[Gap] = field(default_factory=list[Gap])
     filled: list[tuple[bytes, Lane, int]] = field(default_factory=list[tuple[bytes, Lane, int]])
     recovered: list[tuple[bytes, Lane]] = field(default_factory=list[tuple[bytes, Lane]])
+    renewed: list[tuple[bytes, Lane, int]] = field(default_factory=list[tuple[bytes, Lane, int]])
     letters: list[Letter] = field(default_factory=list[Letter])
     notices: list[tuple[Notice, str]] = field(default_factory=list[tuple[Notice, str]])
     hellos: list[Hello] = field(default_factory=list[Hello])
