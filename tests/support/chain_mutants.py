@@ -11,14 +11,12 @@ from park_gateway.outbox import Outbox
 from park_gateway.outbox_file import OutboxFile
 from park_gateway.outbox_rows import LaneState
 from park_platform.sensing import commits, greeting
-from park_platform.sensing.gateway_stream import GatewayStream
 from park_platform.sensing.holding import Holding
 from park_platform.sensing.lanes import Lanes
 from park_platform.sensing.life import Life, Owned
 from park_platform.sensing.order import LaneOrder, Verdict
-from park_platform.sensing.plan import Answers, Plan
+from park_platform.sensing.plan import Plan
 from park_platform.sensing.staging import Staging
-from park_platform.storage.work import Committed
 from park_wire.batch import Batch, Lane, Tombstone
 from park_wire.messages import Ack, Hello
 from support.chain_database import CHECKS
@@ -35,7 +33,6 @@ _acknowledge: Final = Outbox.acknowledge
 _obey: Final = _Conversation._obey
 _restarted: Final = LaneState.restarted
 _load_lane: Final = outbox_rows.load_lane
-_installed: Final = GatewayStream.installed
 _missed: Final = _staging._stage_missed
 _compare: Final = _greeting._compare
 
@@ -125,13 +122,6 @@ def _keep_memory(_life: Life, owned: Owned) -> None:
     owned.stream.staging.plan = Plan()
 
 
-def _greeted_once(stream: GatewayStream, committed: Committed, now: int) -> Answers:
-    was = stream.greeted
-    answers = _installed(stream, committed, now)
-    stream.greeted = stream.greeted or was
-    return answers
-
-
 def _never(*_: object) -> bool:
     return False
 
@@ -164,7 +154,6 @@ MUTANTS: Final[dict[str, Patch]] = {
     "an early copy is forgotten": (Holding, "put", _forget_the_copy),
     "a moved batch is stored again": (Lanes, "is_copy", _never),
     "a move is not remembered": (Lanes, "note_move", _nothing),
-    "an epoch that has not said hello is not asked": (GatewayStream, "installed", _greeted_once),
     "a failed commit leaves its memory": (commits, "_load_again", _keep_memory),
     "a commit does not look for the owner": (CHECKS, "owner", None),
     "a commit does not look for the incarnation": (CHECKS, "incarnation", None),
@@ -189,7 +178,6 @@ SEEN_WHEN: Final[dict[str, tuple[int, tuple[str, ...], tuple[str, ...]]]] = {
     "the outbox believes every mark": (5, (), ()),
     "the gateway obeys acks of other runs and epochs": (5, (), ()),
     "what waited too long is discarded without a question": (26, _LATE, ()),
-    "an epoch that has not said hello is not asked": (0, ("lose_outbox", "drop"), ("clone", "restore")),
 }
 """What makes it soon: the seed to begin with, actions that occur more often, and actions that do not occur."""
 
