@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= .park
+STEPS ?= 100000
+SEED ?= 1
 STAMP := $(VENV)/.installed
 
-.PHONY: help install up test check bench clean
+.PHONY: help install up test check bench model clean
 
 help:  ## list these commands
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -32,6 +34,9 @@ check: install  ## format, lint, types, import contracts
 
 bench: install  ## measure gateway, intake, alarm kernel and the latency of an alarm; prints a table
 	@$(BIN)/park bench all
+
+model: install  ## random traces of the delivery chain with every fault: make model STEPS=1000000 SEED=1
+	@PYTHONPATH=tests $(BIN)/python tests/chain/model.py --steps $(STEPS) --seed $(SEED)
 
 clean:  ## remove .venv, the built console, caches and the data of `make up`
 	rm -rf $(VENV) $(DATA) build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -45,7 +45,7 @@ class Store:
                 self.order.advance(message.last_seq, message.sha256)
             case Verdict.MISSED:
                 self.late.append(message.last_seq)
-                self.order.fill(message.last_seq)
+                self.order.fill(message.last_seq, message.sha256)
             case _:
                 pass
         return verdict

@@ -131,8 +131,8 @@ def test_what_the_gateway_has_deleted_since_is_a_gap(
         begin(edge)
         send(edge, 4)
     restored = declare(older)
-    assert (edge.gateway in restored.gateways, restored.gaps) == (True, 1)
-    assert gaps(older, edge) == [(True, "live", 4, None)]
+    assert (edge.gateway in restored.gateways, restored.gaps) == (True, 2)
+    assert gaps(older, edge) == [(True, "backfill", 1, None), (True, "live", 4, None)]
     [(alarms,)] = look(
         older,
         edge,
@@ -224,3 +224,24 @@ def test_a_worker_of_the_former_state_commits_nothing(park: ParkDatabase, broker
         assert isinstance(intake.error, OwnershipLost)
         intake.error = None
     assert n_readings(park, edge) == before
+
+
+def test_a_lane_that_the_backup_did_not_have_is_a_gap_too(
+    park: ParkDatabase, broker: Broker, edge: Edge, copy: Callable[[ParkDatabase], ParkDatabase]
+) -> None:
+    """Backfill began after the backup, was committed and deleted, and then the epoch was left."""
+    with running_intake(park, broker):
+        begin(edge)
+        send(edge, 1)
+    older = copy(park)
+    with running_intake(park, broker):
+        begin(edge)
+        edge.send([(0, now_us() - 90 * SECOND, 7.0, 0)], lane=Lane.BACKFILL)
+        edge.deliver(Lane.BACKFILL)
+    edge.former = (edge.as_former(),)
+    edge.begin_epoch()
+    declare(older)
+    with running_intake(older, broker):
+        edge.begin_run()
+        edge.greet()
+    assert gaps(older, edge) == [(False, "backfill", 1, 1)]

@@ -306,14 +306,32 @@ def test_a_lost_outbox_leaves_gaps_in_every_older_epoch_and_one_in_time(outlet: 
         (outlet.epoch, Lane.LIVE, 2, None),
         (outlet.epoch, Lane.BACKFILL, 1, None),
     }
-    [by_time] = [gap for gap in stage.gaps if gap.to_ts is not None]
-    assert (by_time.epoch, by_time.lane, by_time.to_ts) == (outlet.epoch, Lane.LIVE, NOW + 77)
+    assert {gap.to_ts for gap in stage.gaps} == {NOW + 77}
+    [by_time] = [gap for gap in stage.gaps if gap.from_ts is not None]
+    assert (by_time.epoch, by_time.lane, by_time.from_ts) == (outlet.epoch, Lane.LIVE, NOW + 100)
 
     third = Outlet(BIRTH)
     stage.hello(third.make_hello())
     stage.commit()
     # What was given up before is not given up again.
     assert {(gap.epoch, gap.from_seq) for gap in stage.gaps[2:]} == {(second.epoch, 2), (second.epoch, 1)}
+
+
+def test_a_hello_from_before_a_loss_does_not_undo_it(outlet: Outlet, stage: Stage) -> None:
+    stage.hello(outlet.make_hello())
+    late = outlet.make_hello()
+    second = Outlet(BIRTH)
+    stage.hello(second.make_hello())
+    stage.commit()
+    for _ in range(2):
+        stage.hello(late)
+        stage.commit()
+        assert len(stage.gaps) == 2
+        # The next owner knows it from the gap's row.
+        stage.fail()
+    stage.hello(outlet.make_hello())
+    stage.commit()
+    assert stage.gaps == [], "the disk was put back"
 
 
 def test_an_epoch_that_follows_a_known_one_lost_nothing(outlet: Outlet, stage: Stage) -> None:

@@ -9,7 +9,7 @@ from park_wire.batch import Batch, Lane, Origin, Tombstone
 from park_wire.messages import Birth
 from support.arrivals import arrived_message
 from support.outlet import Outlet, points
-from support.stage import NOW, Stage
+from support.stage import NOW, Stage, missing
 
 BIRTH = Birth.of(points(2))
 MAP = PointMap(np.arange(2), np.array([10, 11], np.int32))
@@ -75,6 +75,32 @@ def test_a_moved_batch_from_within_a_gap_is_stored(outlet: Outlet, stage: Stage)
     stage.take(moved.append(messages[1].sealed, origin=Origin(outlet.epoch, Lane.LIVE, 2)))
     stage.commit()
     assert stage.values == [2.0]
+
+
+def test_another_outbox_s_batch_fills_no_gap(outlet: Outlet, stage: Stage) -> None:
+    [batch] = batches(outlet, 1)
+    other = Outlet(BIRTH)
+    other.epoch = outlet.epoch
+    stage.take(outlet.bury(1, 1))
+    stage.take(other.seal([(0, NOW + 77, 77.0, 0)]))
+    [need] = [need for need in stage.commit().values() if need.epoch]
+    assert need
+    assert (stage.values, missing(stage, (outlet.epoch, Lane.LIVE))) == ([], {1})
+    stage.take(batch)
+    stage.commit()
+    assert (stage.values, missing(stage, (outlet.epoch, Lane.LIVE))) == ([1.0], set())
+
+
+def test_what_filled_a_gap_is_known_when_it_moves(outlet: Outlet, stage: Stage) -> None:
+    first, second = batches(outlet, 2)
+    stage.take(outlet.bury(1, 2))
+    stage.take(first)
+    stage.commit()
+    stage.take(Outlet(BIRTH).append(first.sealed, origin=Origin(outlet.epoch, Lane.LIVE, 1)))
+    stage.take(Outlet(BIRTH).append(second.sealed, origin=Origin(outlet.epoch, Lane.LIVE, 2)))
+    stage.take(second)
+    stage.commit()
+    assert stage.values == [1.0, 2.0]
 
 
 def poison(stage: Stage, message: Batch | Tombstone) -> Arrived:

@@ -199,7 +199,7 @@ def test_a_gap_that_is_filled_within_its_own_commit_is_none(owner: Owner) -> Non
     assert owner.look("SELECT from_seq, to_seq FROM gap ORDER BY from_seq") == [(3, 3), (5, 5)]
 
 
-def test_a_lane_that_was_given_up_and_goes_on_is_missing_from_there(owner: Owner) -> None:
+def test_a_lane_that_was_given_up_and_goes_on_is_missing_from_there(owner: Owner, start: int) -> None:
     owner.feed(moves=[MarkMove(EPOCH, Lane.LIVE, 0, 3, bytes(32), None)])
     owner.feed(gaps=[Gap(EPOCH, Lane.LIVE, 4, None, "lost"), Gap(EPOCH, Lane.BACKFILL, 1, None, "lost")])
     [live] = [row for row in lanes_of(owner.connection, owner.gateway.id) if row.lane is Lane.LIVE]
@@ -209,6 +209,8 @@ def test_a_lane_that_was_given_up_and_goes_on_is_missing_from_there(owner: Owner
         ("backfill", 1, None),
         ("live", 6, None),
     ]
+    owner.feed(renewed=[(EPOCH, Lane.BACKFILL, start)])
+    assert [row.renewed_at for row in lanes_of(owner.connection, owner.gateway.id)] == [start, None]
     owner.feed(recovered=[(EPOCH, Lane.LIVE)])
     assert owner.look("SELECT lane, from_seq, to_seq FROM gap") == [("backfill", 1, None)]
     [backfill, live] = lanes_of(owner.connection, owner.gateway.id)

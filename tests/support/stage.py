@@ -1,7 +1,7 @@
 """A gateway's staging without a database: what would be committed is kept in lists."""
 
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from park_platform.sensing.lanes import Lanes
 from park_platform.sensing.link import Arrived
@@ -72,6 +72,11 @@ class Stage:
         recovered = set(plan.recovered)
         self.gaps = [gap for gap in self.gaps if (gap.epoch, gap.lane) not in recovered or gap.to_seq is not None]
         self.gaps += plan.gaps
+        renewed = {(epoch, lane): made_at for epoch, lane, made_at in plan.renewed}
+        self.gaps = [
+            replace(gap, to_ts=renewed.get((gap.epoch, gap.lane))) if gap.to_seq is None and gap.to_ts is None else gap
+            for gap in self.gaps
+        ]
         self.letters += plan.letters
         self.notices += [notice for notice, _ in plan.notices]
         self.pubacks += plan.pubacks
@@ -92,7 +97,7 @@ class Stage:
 
 def _restored(order: LaneOrder) -> LaneOrder:
     kept = OrderedDict({order.mark: order.head}) if order.mark else OrderedDict[int, bytes]()
-    return LaneOrder(order.mark, order.head, kept, list(order.gaps), order.lost)
+    return LaneOrder(order.mark, order.head, kept, list(order.gaps), order.lost, order.renewed_at)
 
 
 def missing(stage: Stage, key: LaneKey) -> set[int]:

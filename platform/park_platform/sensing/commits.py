@@ -44,7 +44,15 @@ def take_or_retry(life: Life, owned: Owned, arrived: Arrived) -> None:
     if owned.cautious and leaf_of(arrived) == "data":
         owned.cautious -= 1
         owned.again = [arrived]
-        try_alone(life, owned, arrived, "a worker died while this batch may have been in its hands")
+        reason = "a worker died while this batch may have been in its hands"
+        error = _failure_of(lambda: _commit(life, [owned])) if owned.stream.is_due(life.clock()) else None
+        if error is None:
+            try_alone(life, owned, arrived, reason)
+        else:
+            # It is what came before that fails: a hello, perhaps.
+            log.warning("commit_failed", reason=str(error), streams=[owned.name])
+            owned.taken.append(arrived)
+            retry_alone(life, owned, reason)
         owned.again = []
         return
     owned.taken.append(arrived)

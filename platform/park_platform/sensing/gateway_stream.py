@@ -37,7 +37,7 @@ class Births(Protocol):
 
 
 class GatewayStream:
-    """The stream of one gateway. `greeted`: a hello has come since it was taken."""
+    """The stream of one gateway. `greeted`: a hello has come since it was taken, and of each epoch in use."""
 
     def __init__(
         self, claim: Claim, gateway: GatewayRow, lanes: Lanes, image: Image, config: StreamConfig, births: Births
@@ -77,6 +77,7 @@ class GatewayStream:
             filled=plan.filled,
             closed=plan.closed,
             recovered=plan.recovered,
+            renewed=plan.renewed,
             letters=plan.letters,
             notices=plan.notices,
             hellos=plan.hellos,
@@ -97,8 +98,11 @@ class GatewayStream:
         if self._packing:
             self._packed_at = now
         plan, self.staging.plan = self.staging.plan, Plan()
-        self.greeted = self.greeted or plan.greeted
         lanes = self.staging.lanes
+        # An epoch whose hello was lost may stand for an outbox that was; one that was given up may not be lost.
+        self.greeted = (self.greeted or plan.greeted) and all(
+            epoch in lanes.greeted and not lanes.of(epoch, lane).lost for epoch, lane in plan.first_mark
+        )
         lanes.last_until = max(lanes.last_until, plan.until)
         acks = [
             Ack(run, epoch, lanes.marks(epoch), credit, now, need.birth, need.epoch, need.hello)

@@ -5,6 +5,7 @@ Only a hello of the run that owns its epoch is taken here (chain 4.2, 4.7).
 
 from park_platform.gap_reasons import LOST_OUTBOX, NOT_HELD, OTHER_OUTBOX, RESTORED
 from park_platform.sensing.lanes import Lanes
+from park_platform.sensing.order import LaneOrder
 from park_platform.sensing.plan import Plan, storable
 from park_platform.storage.work import Gap
 from park_sdk.frame import NEVER
@@ -30,14 +31,18 @@ def _give_up_lost_epochs(lanes: Lanes, hello: Hello, plan: Plan, gateway: str, l
     for epoch in sorted(older):
         for lane in Lane:
             order = lanes.of(epoch, lane)
+            made_at = storable(hello.made_at)
             if order.lost:
+                if order.renewed_at is None and made_at is not None:
+                    # It was given up for another reason, a restore perhaps; now it is known that it will not come back.
+                    plan.renewed.append((epoch, lane, made_at))
+                    order.renewed_at = made_at
                 continue
-            order.lost = True
-            # What is missing is known by number for each lane, by time only for the gateway as a whole.
-            by_time = epoch == last_epoch and lane is Lane.LIVE
-            since = lanes.last_until if by_time and lanes.last_until != NEVER else None
-            until = storable(hello.made_at) if by_time else None
-            gap = Gap(epoch, lane, order.mark + 1, None, LOST_OUTBOX, from_ts=since, to_ts=until)
+            order.lost, order.renewed_at = True, made_at
+            # What is missing is known by number for each lane, from when on only for the gateway as a whole.
+            by_time = epoch == last_epoch and lane is Lane.LIVE and lanes.last_until != NEVER
+            since = lanes.last_until if by_time else None
+            gap = Gap(epoch, lane, order.mark + 1, None, LOST_OUTBOX, from_ts=since, to_ts=made_at)
             plan.add_gap(gap, gateway)
 
 
@@ -57,7 +62,8 @@ def _end_restored(lanes: Lanes, hello: Hello, plan: Plan, gateway: str) -> None:
                 continue
             order.restored = False
             if first > last:
-                _end_loss(lanes, was.epoch, lane, plan)
+                order.lost = False
+                plan.recover(key)
                 continue
             order.awaited.append((first, last))
             if order.lost:
@@ -72,7 +78,7 @@ def _end_restored(lanes: Lanes, hello: Hello, plan: Plan, gateway: str) -> None:
 def _compare(lanes: Lanes, hello: Hello, lane: Lane, position: LanePosition, plan: Plan, gateway: str) -> None:
     epoch, order = hello.epoch, lanes.of(hello.epoch, lane)
     if position.oldest_seq > order.mark + 1:
-        _end_loss(lanes, epoch, lane, plan)
+        _end_loss(order, hello, lane, plan)
         plan.first_mark.setdefault((epoch, lane), order.mark)
         first, last = order.declare_gap(position.oldest_seq - 1, position.before)
         # The live lane was known up to `until`; how far it goes on after what is missing nobody knows yet.
@@ -80,17 +86,18 @@ def _compare(lanes: Lanes, hello: Hello, lane: Lane, position: LanePosition, pla
         since, until = (lanes.last_until, storable(hello.sent_at)) if by_time else (None, None)
         plan.add_gap(Gap(epoch, lane, first, last, NOT_HELD, from_ts=since, to_ts=until), gateway)
     elif order.hash_at(position.oldest_seq - 1) in {None, position.before}:
-        _end_loss(lanes, epoch, lane, plan)
+        _end_loss(order, hello, lane, plan)
     else:
         plan.need(hello.run, epoch).epoch = True
         # Said again at every hello until the gateway obeys, but lost only once.
         if not order.lost:
-            order.lost = True
+            order.lost, order.renewed_at = True, None
             plan.add_gap(Gap(epoch, lane, order.mark + 1, None, OTHER_OUTBOX), gateway)
 
 
-def _end_loss(lanes: Lanes, epoch: bytes, lane: Lane, plan: Plan) -> None:
-    order = lanes.of(epoch, lane)
-    if order.lost:
-        order.lost = order.restored = False
-        plan.recover((epoch, lane))
+def _end_loss(order: LaneOrder, hello: Hello, lane: Lane, plan: Plan) -> None:
+    # A hello that was late on its way says nothing about an outbox that was lost after it was sent.
+    is_late = order.renewed_at is not None and hello.sent_at <= order.renewed_at
+    if order.lost and not is_late:
+        order.lost, order.restored, order.renewed_at = False, False, None
+        plan.recover((hello.epoch, lane))

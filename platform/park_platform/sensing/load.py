@@ -94,7 +94,7 @@ def load_stream(source: Source, claim: Claim) -> GatewayStream | None:
         if gateway is None:
             return None
         lanes = Lanes(
-            {(row.epoch, row.lane): _order(row) for row in lanes_of(connection, gateway.id)},
+            {(row.epoch, row.lane): order_of(row) for row in lanes_of(connection, gateway.id)},
             epochs_of(connection, gateway.id),
             last_until(connection, gateway.id),
         )
@@ -105,9 +105,19 @@ def load_stream(source: Source, claim: Claim) -> GatewayStream | None:
     return GatewayStream(claim, gateway, lanes, image, config, StoredBirths(source, claim, gateway))
 
 
-def _order(row: LaneRow) -> LaneOrder:
+def order_of(row: LaneRow) -> LaneOrder:
+    """The order of a lane as a worker begins with it: of its hashes only the head is known."""
     hashes = OrderedDict({row.mark: row.head}) if row.mark else OrderedDict[int, bytes]()
-    return LaneOrder(row.mark, row.head, hashes, list(row.gaps), row.lost, row.restored, list(row.awaited))
+    return LaneOrder(
+        row.mark,
+        row.head,
+        hashes,
+        list(row.gaps),
+        lost=row.lost,
+        renewed_at=row.renewed_at,
+        restored=row.restored,
+        awaited=list(row.awaited),
+    )
 
 
 def reload_config(source: Source, stream: GatewayStream) -> None:

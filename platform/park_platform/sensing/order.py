@@ -35,9 +35,10 @@ class Verdict(Enum):
 class LaneOrder:
     """Mark and head of (gateway, epoch, lane), the hashes that are kept, and the gaps that were declared.
 
-    `lost`: the lane was given up, so an open-ended gap begins behind the mark. restored: that gap was written when the
-    database was restored, and ends where the gateway has left the epoch. awaited: such gaps whose end is known; what of
-    them was not committed before the restore comes under another epoch.
+    `lost`: the lane was given up, so an open-ended gap begins behind the mark. `renewed_at`: when the outbox was made
+    that took the place of this lane's, µs by the gateway's clock; None where none did. restored: the gap was written
+    when the database was restored, and ends where the gateway has left the epoch. awaited: such gaps whose end is
+    known; what of them was not committed before the restore comes under another epoch.
     """
 
     mark: int = 0
@@ -45,6 +46,7 @@ class LaneOrder:
     hashes: OrderedDict[int, bytes] = field(default_factory=OrderedDict[int, bytes])
     gaps: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     lost: bool = False
+    renewed_at: int | None = None
     restored: bool = False
     awaited: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
 
@@ -60,10 +62,11 @@ class LaneOrder:
         return Verdict.NEXT if message.envelope.prev == self.hash_at(seq - 1) else Verdict.BROKEN
 
     def _judge_old(self, message: Batch | Tombstone) -> Verdict:
-        if isinstance(message, Batch) and self.in_gap(message.last_seq):
-            return Verdict.MISSED
         kept = self.hash_at(message.last_seq)
-        return Verdict.DONE if kept is None or kept == message.sha256 else Verdict.CONFLICT
+        if kept is not None and kept != message.sha256:
+            # In a gap too: what another outbox has under this number does not make good what is missing.
+            return Verdict.CONFLICT
+        return Verdict.MISSED if isinstance(message, Batch) and self.in_gap(message.last_seq) else Verdict.DONE
 
     def hash_at(self, seq: int) -> bytes | None:
         """The sha256 that the lane has at `seq`, when it is still known."""
@@ -78,6 +81,9 @@ class LaneOrder:
     def advance(self, seq: int, sha256: bytes) -> None:
         """The mark and head move to a message that follows them."""
         self.mark, self.head = seq, sha256
+        self._keep(seq, sha256)
+
+    def _keep(self, seq: int, sha256: bytes) -> None:
         self.hashes[seq] = sha256
         while len(self.hashes) > KEPT_HASHES:
             self.hashes.popitem(last=False)
@@ -95,8 +101,9 @@ class LaneOrder:
         self.mark, self.head = last_seq, before
         return gap
 
-    def fill(self, seq: int) -> None:
-        """A batch in a declared gap came after all."""
+    def fill(self, seq: int, sha256: bytes) -> None:
+        """A batch in a declared gap came after all; what is known of it now tells its copies."""
+        self._keep(seq, sha256)
         self.gaps, self.awaited = _without(self.gaps, seq), _without(self.awaited, seq)
 
     def awaits(self, seq: int) -> bool:

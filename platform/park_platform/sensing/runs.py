@@ -1,6 +1,6 @@
 """Which run of a gateway speaks for each epoch: the one whose hello came last (chain 4.2)."""
 
-from park_platform.sensing.plan import Message
+from park_platform.sensing.plan import Message, RunKey
 from park_wire.batch import Batch
 from park_wire.messages import Hello
 
@@ -10,16 +10,16 @@ class Runs:
 
     def __init__(self) -> None:
         self._owners: dict[bytes, Hello] = {}
-        self._displaced: set[bytes] = set()
+        self._displaced: set[RunKey] = set()
         self._reported: set[bytes] = set()
 
     def take(self, hello: Hello) -> bool:
-        """Whether this run owns its epoch from now on. One that was displaced does not come back."""
-        if hello.run in self._displaced:
+        """Whether this run owns its epoch from now on. One that was displaced there does not come back."""
+        if (hello.run, hello.epoch) in self._displaced:
             return False
         owner = self._owners.get(hello.epoch)
         if owner is not None and owner.run != hello.run:
-            self._displaced.add(owner.run)
+            self._displaced.add((owner.run, hello.epoch))
         self._owners[hello.epoch] = hello
         return True
 

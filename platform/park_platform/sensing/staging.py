@@ -190,7 +190,7 @@ class Staging:
         of = batch.envelope if batch.envelope.origin is None else batch.envelope.origin
         order = self.lanes.orders().get((of.epoch, of.lane))
         if order is not None and order.awaits(of.seq):
-            order.fill(of.seq)
+            order.fill(of.seq, batch.sha256)
             self.plan.filled.append((of.epoch, of.lane, of.seq))
 
     def _bury(self, tombstone: Tombstone) -> None:
@@ -202,10 +202,12 @@ class Staging:
         self.plan.add_gap(Gap(envelope.epoch, envelope.lane, first, last, loss.reason, *times, n), self._gateway)
 
     def _stage_missed(self, batch: Batch, arrived: Arrived) -> bool:
-        if not self._stage_readings(batch, arrived):
-            return False
+        if not self.lanes.is_copy(batch):
+            if not self._stage_readings(batch, arrived):
+                return False
+            self.lanes.note_move(batch)
         key = batch.envelope.epoch, batch.envelope.lane
-        self.lanes.of(*key).fill(batch.last_seq)
+        self.lanes.of(*key).fill(batch.last_seq, batch.sha256)
         self.plan.filled.append((*key, batch.last_seq))
         self.plan.tried.append(batch.sha256)
         self.plan.answer(batch, arrived)

@@ -69,6 +69,14 @@ def save_gaps(connection: Connection, works: Sequence[Work]) -> None:
             )
     # After the gaps: the one that a batch fills may have been found in this very commit.
     for work in works:
+        for epoch, lane, made_at in work.renewed:
+            connection.execute(
+                """
+                UPDATE gap SET to_ts = at_us(%s)
+                WHERE gateway_id = %s AND epoch = %s AND lane = %s AND to_seq IS NULL AND to_ts IS NULL
+                """,
+                (made_at, work.gateway, epoch, lane),
+            )
         for epoch, lane, seq in work.filled:
             _fill(connection, work.gateway, epoch, lane, seq)
     # A lane that was given up and goes on nevertheless: what it commits is not missing.

@@ -6,6 +6,7 @@ from park_platform.gap_reasons import RESTORED
 from park_platform.storage.alarms import Happening, record, store_chain, system_rules
 from park_platform.storage.connect import Connection, database_errors
 from park_platform.storage.journal import Chain
+from park_wire.batch import Lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +21,9 @@ class Restored:
 def declare_restored(connection: Connection, now: int) -> Restored:
     """Let nobody go on as if this were the database of before, and say what may be missing.
 
-    Workers that still run stop at their next commit. Each lane gets an open-ended gap from the backup's time, with an
-    alarm for its gateway; a gateway's next hello closes it, exactly. Run it before any worker starts. `now` in µs UTC.
+    Workers that still run stop at their next commit. Each lane of each epoch gets an open-ended gap from the backup's
+    time, with an alarm for its gateway; a gateway's next hello closes it, exactly. Run it before any worker starts.
+    `now` in µs UTC.
     """
     with database_errors(), connection.transaction():
         connection.execute("UPDATE installation SET db_incarnation = gen_random_uuid()")
@@ -33,11 +35,14 @@ def declare_restored(connection: Connection, now: int) -> Restored:
         gaps = connection.execute(
             """
             INSERT INTO gap (gateway_id, epoch, lane, from_seq, from_ts, reason)
-            SELECT l.gateway_id, l.epoch, l.lane, l.mark + 1, at_us(%s), %s FROM lane l
-            WHERE NOT EXISTS (SELECT FROM gap g WHERE g.gateway_id = l.gateway_id AND g.epoch = l.epoch
-                                AND g.lane = l.lane AND g.to_seq IS NULL)
+            SELECT e.gateway_id, e.epoch, e.lane, COALESCE(l.mark, 0) + 1, at_us(%s), %s
+            FROM (SELECT gateway_id, epoch, unnest(%s::text[]) AS lane
+                  FROM (SELECT gateway_id, epoch FROM epoch UNION SELECT gateway_id, epoch FROM lane) AS known) AS e
+            LEFT JOIN lane l ON (l.gateway_id, l.epoch, l.lane) = (e.gateway_id, e.epoch, e.lane)
+            WHERE NOT EXISTS (SELECT FROM gap g WHERE g.gateway_id = e.gateway_id AND g.epoch = e.epoch
+                                AND g.lane = e.lane AND g.to_seq IS NULL)
             """,
-            (as_of, RESTORED),
+            (as_of, RESTORED, [lane.value for lane in Lane]),
         ).rowcount
         gateways = connection.execute(
             """

@@ -37,6 +37,7 @@ class GatewayRow:
 class LaneRow:
     """Mark and head of a lane, its declared gaps as (first, last) seq, and whether it was given up from its mark on.
 
+    renewed_at: when the outbox was made that took its place, µs by the gateway's clock; None where none did.
     restored: it was given up by a restore. awaited: gaps of a restore whose end is known.
     """
 
@@ -46,6 +47,7 @@ class LaneRow:
     head: bytes
     gaps: tuple[tuple[int, int], ...]
     lost: bool
+    renewed_at: int | None = None
     restored: bool = False
     awaited: tuple[tuple[int, int], ...] = ()
 
@@ -71,12 +73,12 @@ def lanes_of(connection: Connection, gateway: int) -> list[LaneRow]:
     """Every lane that has a mark or a gap."""
     gaps: dict[tuple[bytes, Lane], list[tuple[int, int]]] = {}
     awaited: dict[tuple[bytes, Lane], list[tuple[int, int]]] = {}
-    lost: dict[tuple[bytes, Lane], str] = {}
-    for epoch, lane, first, last, reason in connection.execute(
-        "SELECT epoch, lane, from_seq, to_seq, reason FROM gap WHERE gateway_id = %s", (gateway,)
+    lost: dict[tuple[bytes, Lane], tuple[int | None, str]] = {}
+    for epoch, lane, first, last, until, reason in connection.execute(
+        "SELECT epoch, lane, from_seq, to_seq, us_of(to_ts), reason FROM gap WHERE gateway_id = %s", (gateway,)
     ):
         if last is None:
-            lost[epoch, Lane(lane)] = reason
+            lost[epoch, Lane(lane)] = until, reason
         else:
             kind = awaited if reason == RESTORED else gaps
             kind.setdefault((epoch, Lane(lane)), []).append((first, last))
@@ -92,7 +94,8 @@ def lanes_of(connection: Connection, gateway: int) -> list[LaneRow]:
             *marks.get(key, (0, GENESIS)),
             gaps=tuple(gaps.get(key, ())),
             lost=key in lost,
-            restored=lost.get(key) == RESTORED,
+            renewed_at=lost.get(key, (None, ""))[0],
+            restored=lost.get(key, (None, ""))[1] == RESTORED,
             awaited=tuple(awaited.get(key, ())),
         )
         for key in sorted(marks.keys() | lost.keys() | awaited.keys())

@@ -82,9 +82,10 @@ class Work:
 
     until: event time before which nothing older will follow live, NEVER when no live batch is in it. filled: seqs of
     declared gaps that came after all. closed: open-ended gaps whose last seq is known now. recovered: lanes that were
-    given up and are not lost. tried: sha256 of batches that need no count of attempts any more. check_alarms: rules
-    were loaded anew, so alarms may be open that no rule knows. pack: write the packed image. derivations: what is
-    computed from the readings. fenced: derivations that raised before this commit.
+    given up and are not lost. renewed: lanes that were given up, and when the outbox was made (µs) that took their
+    place. tried: sha256 of batches that need no count of attempts any more. check_alarms: rules were loaded anew, so
+    alarms may be open that no rule knows. pack: write the packed image. derivations: what is computed from the
+    readings. fenced: derivations that raised before this commit.
     """
 
     claim: Claim
@@ -100,6 +101,7 @@ class Work:
     filled: list[tuple[bytes, Lane, int]] = field(default_factory=list[tuple[bytes, Lane, int]])
     closed: list[tuple[bytes, Lane, int]] = field(default_factory=list[tuple[bytes, Lane, int]])
     recovered: list[tuple[bytes, Lane]] = field(default_factory=list[tuple[bytes, Lane]])
+    renewed: list[tuple[bytes, Lane, int]] = field(default_factory=list[tuple[bytes, Lane, int]])
     letters: list[Letter] = field(default_factory=list[Letter])
     notices: list[tuple[Notice, str]] = field(default_factory=list[tuple[Notice, str]])
     hellos: list[Hello] = field(default_factory=list[Hello])
