@@ -177,7 +177,7 @@ SEEN_WHEN: Final[dict[str, tuple[int, tuple[str, ...], tuple[str, ...]]]] = {
     "the outbox believes every head": (5, (), ()),
     "the outbox believes every mark": (5, (), ()),
     "the gateway obeys acks of other runs and epochs": (5, (), ()),
-    "what waited too long is discarded without a question": (26, _LATE, ()),
+    "what waited too long is discarded without a question": (5, _LATE, ()),
 }
 """What makes it soon: the seed to begin with, actions that occur more often, and actions that do not occur."""
 
